@@ -1,0 +1,227 @@
+"""Two-coin Dawid-Skene: which label is true, and how often each annotator errs, from labels alone.
+
+Each item is pass with probability `prevalence`; annotator a says pass on a passing item with
+probability sensitivity_a and fail on a failing item with probability specificity_a, independently
+given the truth. EM alternates P(pass) of the items and the annotators' two coins. Beta priors keep
+both coins away from 0 and 1 where an annotator gave few labels.
+
+Coins and prevalence are learned from items with two labels or more. A single label says nothing
+about who errs, and EM on single labels alone drifts to calling everything pass or everything fail;
+such items get their P(pass) from coins learned elsewhere, or from the prior.
+
+Items that got the same labels from the same annotators are one *pattern* with a weight: five
+annotators make a few hundred patterns out of any number of items.
+
+Sources: Dawid and Skene (1979), Maximum likelihood estimation of observer error-rates using the EM
+algorithm; priors as in Raykar et al. (2010), Learning from crowds.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+
+from agreement.labels import BoolArray, FloatArray, IntArray, canonical_annotators
+from warehouse.errors import AgreementError
+
+logger = logging.getLogger(__name__)
+
+EDGE = 1e-10  # probabilities stay this far from 0 and 1, so that logarithms are finite
+
+
+@dataclass(frozen=True)
+class Prior:
+    """Pseudo-counts that every coin starts with, and when EM stops.
+
+    The default adds five labels, four of them right. Measured on simulated batches of 40 to 400
+    items, 3 of 5 annotators each, 50 to 97 % pass: never more than a point below the majority, and
+    up to ten above, where no prior loses up to twelve on 40 items.
+    """
+
+    right: float = 4.0
+    """Labels in agreement with the truth added to each annotator's, on pass and on fail items."""
+    wrong: float = 1.0
+    """Labels against the truth added likewise; right = wrong = 0 is maximum likelihood."""
+    iterations: int = 1_000
+    """At most this many rounds of EM."""
+    tolerance: float = 1e-9
+    """EM stops when no P(pass) moves by more."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that mean nothing."""
+        if min(self.right, self.wrong) < 0 or self.right < self.wrong:
+            raise AgreementError(
+                f"Dawid-Skene prior right={self.right}, wrong={self.wrong}: give right >= wrong "
+                ">= 0; annotators are right more often than wrong"
+            )
+        if self.iterations < 1 or self.tolerance <= 0:
+            raise AgreementError(
+                f"Dawid-Skene iterations={self.iterations}, tolerance={self.tolerance}: "
+                "both must be above 0"
+            )
+
+
+@dataclass(frozen=True)
+class Fit:
+    """P(pass) per item (N,), the two coins per annotator (A,), the share of pass among items."""
+
+    p_pass: FloatArray
+    sensitivity: FloatArray
+    specificity: FloatArray
+    prevalence: float
+    iterations: int
+    converged: bool
+
+
+@dataclass(frozen=True)
+class _Patterns:
+    """U patterns of labels. pattern, code (L',): one row per label; code = 2 annotator + pass."""
+
+    weight: FloatArray  # (U,) items with this pattern that teach: 0 for a single label
+    pattern: IntArray
+    code: IntArray
+    of_item: IntArray  # (N,) pattern of each item
+
+
+@dataclass(frozen=True)
+class _Coins:
+    sensitivity: FloatArray
+    specificity: FloatArray
+    prevalence: float
+
+
+def fit(item: IntArray, annotator: IntArray, passed: BoolArray, prior: Prior | None = None) -> Fit:
+    """Fit the model by EM, started from each item's share of pass labels.
+
+    item, annotator, passed: (L,) one entry per label; items 0..N-1 and annotators 0..A-1 each have
+        a label. An annotator's labels count once per entry.
+    Returns: the same bits for any order of the entries and any numbering of the annotators.
+    Raises: AgreementError where there are no labels.
+    Cost: each round O(labels of distinct patterns).
+
+    >>> item = np.repeat(np.arange(4), 3)
+    >>> said = np.array([1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 1]) == 1
+    >>> fit(item, np.tile(np.arange(3), 4), said).p_pass.round(2)
+    array([0.99, 0.92, 0.01, 0.08])
+    """
+    if not len(item):
+        raise AgreementError("Dawid-Skene: no labels; ingest design labels first")
+    prior = prior or Prior()
+    rank = canonical_annotators(item, annotator, passed)
+    patterns = _patterns(item, 2 * rank[annotator] + passed)
+    shares, coins, rounds, moved = _em(patterns, len(rank), prior)
+    if converged := moved <= prior.tolerance:
+        logger.debug("Dawid-Skene converged after %d rounds", rounds)
+    else:
+        logger.warning("Dawid-Skene still moved by %.1e after %d rounds", moved, rounds)
+    return Fit(
+        shares[patterns.of_item],
+        coins.sensitivity[rank],
+        coins.specificity[rank],
+        coins.prevalence,
+        rounds,
+        converged,
+    )
+
+
+def _em(
+    patterns: _Patterns, annotators: int, prior: Prior
+) -> tuple[FloatArray, _Coins, int, float]:
+    """P(pass) per pattern, coins, rounds done, and the last round's largest move."""
+    said_pass = np.bincount(patterns.pattern, weights=patterns.code % 2)
+    p = said_pass / np.bincount(patterns.pattern)
+    moved, rounds = np.inf, 0
+    coins = _maximise(patterns, p, annotators, prior)
+    while moved > prior.tolerance and rounds < prior.iterations:
+        before, p = p, _expect(patterns, coins)
+        coins = _maximise(patterns, p, annotators, prior)
+        moved, rounds = float(np.abs(p - before).max()), rounds + 1
+    return p, coins, rounds, moved
+
+
+def _expect(patterns: _Patterns, coins: _Coins) -> FloatArray:
+    """P(pass) per pattern given the coins: (U,)."""
+    evidence = np.empty(2 * len(coins.sensitivity))
+    evidence[1::2] = np.log(coins.sensitivity) - np.log1p(-coins.specificity)
+    evidence[0::2] = np.log1p(-coins.sensitivity) - np.log(coins.specificity)
+    odds = _sums(patterns.pattern, evidence[patterns.code], len(patterns.weight))
+    odds += np.log(coins.prevalence) - np.log1p(-coins.prevalence)
+    p: FloatArray = np.exp(-np.logaddexp(0, -odds))
+    return p
+
+
+def _maximise(patterns: _Patterns, p: FloatArray, annotators: int, prior: Prior) -> _Coins:
+    """Coins given P(pass) per pattern."""
+    on_pass, on_fail = patterns.weight * p, patterns.weight * (1 - p)
+    codes = 2 * annotators
+    passing = _sums(patterns.code, on_pass[patterns.pattern], codes)
+    failing = _sums(patterns.code, on_fail[patterns.pattern], codes)
+    return _Coins(
+        _coin(passing[1::2], passing[0::2], prior),
+        _coin(failing[0::2], failing[1::2], prior),
+        float(_share(on_pass.sum(keepdims=True), on_fail.sum(keepdims=True))[0]),
+    )
+
+
+def _sums(group: IntArray, values: FloatArray, groups: int) -> FloatArray:
+    """Sum of the values in each group, added in the order of the entries."""
+    return np.bincount(group, values, groups).astype(np.float64, copy=False)
+
+
+def _coin(right: FloatArray, wrong: FloatArray, prior: Prior) -> FloatArray:
+    """Probability of a right answer."""
+    return _share(right + prior.right, wrong + prior.wrong)
+
+
+def _share(part: FloatArray, rest: FloatArray) -> FloatArray:
+    """Share of the part in the whole, inside the edges; 1/2 of nothing."""
+    whole = part + rest
+    share = np.divide(part, whole, out=np.full(len(part), 0.5), where=whole > 0)
+    clipped: FloatArray = np.clip(share, EDGE, 1 - EDGE)
+    return clipped
+
+
+def _patterns(item: IntArray, code: IntArray) -> _Patterns:
+    """Items with the same labels put together, in an order that depends on the labels alone."""
+    width = int(code.max()) + 1
+    keys = np.sort(item * width + code)
+    item, code = keys // width, keys % width
+    count = np.bincount(item)
+    assert count.all(), "items must be numbered without gaps"
+    starts = np.cumsum(count) - count
+    of_item = np.empty(len(count), dtype=np.int64)
+    firsts: list[IntArray] = []
+    for n in np.unique(count):
+        items = np.flatnonzero(count == n)
+        rows = code[starts[items][:, None] + np.arange(n)]
+        first, group = _equal_rows(rows, width)
+        of_item[items] = group + sum(len(known) for known in firsts)
+        firsts.append(items[first])
+    first = np.concatenate(firsts)
+    return _Patterns(
+        np.where(count[first] > 1, np.bincount(of_item), 0).astype(np.float64),
+        np.repeat(np.arange(len(first)), count[first]),
+        code[_ranges(starts[first], count[first])],
+        of_item,
+    )
+
+
+def _ranges(starts: IntArray, sizes: IntArray) -> IntArray:
+    """Ranges one after the other.
+
+    >>> _ranges(np.array([7, 2]), np.array([2, 3]))
+    array([7, 8, 2, 3, 4])
+    """
+    ends = np.cumsum(sizes)
+    return np.arange(sizes.sum()) + np.repeat(starts - ends + sizes, sizes)
+
+
+def _equal_rows(rows: IntArray, width: int) -> tuple[IntArray, IntArray]:
+    """First row of each group of equal rows, and each row's group; groups in ascending order."""
+    group = np.zeros(len(rows), dtype=np.int64)
+    first = np.zeros(1, dtype=np.int64)
+    for column in rows.T:
+        _, first, group = np.unique(group * width + column, return_index=True, return_inverse=True)
+    return first, group

@@ -1,0 +1,180 @@
+"""Shape of Label Studio's tasks and annotations; the only module that knows their JSON."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+ITEM_KEY = "item_id"
+PROMPT_KEY = "prompt"
+MEDIA_KEY = "video"
+SOURCE_KEY = "soli_source"
+
+LONGEST_PAYLOAD = 2_000  # characters of any one text kept in a quarantined payload
+
+_PERSONAL = frozenset(
+    ("email", "first_name", "last_name", "username", "avatar", "initials", "phone", "name")
+)
+_EMAIL = re.compile(r"[^\s@\"'<>]+@[^\s@\"'<>]+")
+
+
+def _utc(moment: datetime) -> datetime:
+    """Aware time in UTC; Label Studio writes UTC, so a time without a zone is taken as that."""
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:  # year 1 or 9999, beyond the calendar once shifted
+        raise ValueError("time is out of range") from error
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+Moment = Annotated[datetime, AfterValidator(_utc)]
+Seconds = Annotated[float | None, BeforeValidator(_finite)]
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class User(_Shape):
+    """A user as the server gives it: beside an annotation or in the list of users."""
+
+    id: int
+    email: str | None = None
+    first_name: str = ""
+    last_name: str = ""
+
+    @property
+    def name(self) -> str | None:
+        """First and last name; None where the server has neither."""
+        return f"{self.first_name} {self.last_name}".strip() or None
+
+
+class Answer(_Shape):
+    """One entry of an annotation's result."""
+
+    from_name: str
+    value: dict[str, Any]
+
+    @property
+    def choices(self) -> list[str] | None:
+        """Texts picked; None where the entry is no choice at all."""
+        picked = self.value.get("choices")
+        if isinstance(picked, list) and all(isinstance(text, str) for text in picked):
+            return picked
+        return None
+
+
+class Annotation(_Shape):
+    """One annotation. Results stay raw: each is judged alone."""
+
+    id: Annotated[int, Field(ge=0, lt=2**63)]
+    created_at: Moment
+    updated_at: Moment | None = None
+    completed_by: int | User | None = None
+    result: list[Any]
+    was_cancelled: bool = False
+    ground_truth: bool = False
+    lead_time: Seconds = None
+
+    @property
+    def user(self) -> User | None:
+        """Who is said to have made it. Lists and exports give an id, single tasks a dict."""
+        if isinstance(self.completed_by, int):
+            return User(id=self.completed_by)
+        return self.completed_by
+
+    @property
+    def changed_at(self) -> datetime:
+        """Newest time that the server claims for it."""
+        return self.updated_at or self.created_at
+
+
+class Task(_Shape):
+    """One task with its raw annotations."""
+
+    id: Annotated[int, Field(ge=0, lt=2**63)]
+    created_at: Moment
+    updated_at: Moment
+    data: dict[str, Any]
+    annotations: list[Any]
+
+    def text(self, key: str) -> str | None:
+        """Text of a data field; numbers as text, None where it is absent, empty or a structure."""
+        value = self.data.get(key)
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            return None
+        return str(value).strip() or None
+
+
+def read_task(raw: Any) -> Task | str:
+    """A task, or the reason why it is none."""
+    try:
+        return Task.model_validate(raw)
+    except ValidationError as error:
+        return _first(error)
+
+
+def read_annotation(raw: Any) -> Annotation | str:
+    """An annotation, or the reason why it is none."""
+    try:
+        return Annotation.model_validate(raw)
+    except ValidationError as error:
+        return _first(error)
+
+
+def read_answer(raw: Any) -> Answer | str:
+    """An entry of a result, or the reason why it is none."""
+    try:
+        return Answer.model_validate(raw)
+    except ValidationError as error:
+        return _first(error)
+
+
+def _first(error: ValidationError) -> str:
+    """First complaint, without the value: that stands in the payload, cleaned."""
+    complaint = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    place = ".".join(str(part) for part in complaint["loc"]) or "the whole"
+    return f"{place}: {complaint['msg'].lower()}"
+
+
+def raw_id(raw: Any) -> int | None:
+    """Id of something that could not be read otherwise."""
+    value = raw.get("id") if isinstance(raw, Mapping) else None
+    sound = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
+    return value if sound else None
+
+
+def cleaned(value: Any) -> Any:
+    """JSON value without people: no names, no e-mails; NaN as text; long texts cut.
+
+    >>> cleaned({"completed_by": {"id": 3, "email": "a@b.c"}, "result": ["ask a@b.c", 1.5]})
+    {'completed_by': {'id': 3}, 'result': ['ask <e-mail>', 1.5]}
+    """
+    if isinstance(value, Mapping):
+        return {
+            _clean_text(str(key)): cleaned(inner)
+            for key, inner in value.items()
+            if key not in _PERSONAL
+        }
+    if isinstance(value, list | tuple):
+        return [cleaned(inner) for inner in value]
+    if isinstance(value, str):
+        return _clean_text(value)
+    if value is None or isinstance(value, bool | int):
+        return value
+    return value if isinstance(value, float) and math.isfinite(value) else str(value)
+
+
+def _clean_text(text: str) -> str:
+    short = _EMAIL.sub("<e-mail>", text[:LONGEST_PAYLOAD])
+    return short.encode("utf-8", "replace").decode()  # lone surrogates have no UTF-8

@@ -1,0 +1,1 @@
+"""The composition root: settings, the `soli` command, Prefect flows and the demo."""

@@ -1,0 +1,52 @@
+"""Entry point of `soli`: run a command, turn expected errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from warehouse.errors import PlatformError
+
+USAGE, FAILED, INTERRUPTED = 2, 1, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run `soli` with these arguments (default: the command line's) and exit.
+
+    Exit codes: 0 done, 1 failed, 2 usage, 3 a gate said stop.
+    """
+    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def run(arguments: list[str]) -> int:
+    """Exit code of a command line; nothing is raised unless `--debug` is given."""
+    from typer.exceptions import Abort, TyperException
+
+    from flows.cli import app
+
+    try:
+        app(arguments, prog_name="soli", standalone_mode=False)
+    except TyperException as error:
+        error.show()
+        return int(error.exit_code)
+    except (Abort, KeyboardInterrupt):
+        return _fail("interrupted; the same command goes on where it stopped", INTERRUPTED)
+    except PlatformError as error:
+        if "--debug" in arguments:
+            raise
+        return _fail(str(error), error.exit_code)
+    except Exception as error:
+        if "--debug" in arguments:
+            raise
+        line = f"{type(error).__name__}: {error}".splitlines()[0]
+        return _fail(f"unexpected: {line} (run again with --debug for the whole story)", FAILED)
+    return 0
+
+
+def _fail(message: str, code: int) -> int:
+    sys.stderr.write(f"soli: {' '.join(message.split())}\n")
+    return code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The `soli` command, one module a noun: parse, one call, an exit code."""

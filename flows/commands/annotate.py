@@ -1,0 +1,188 @@
+"""soli annotate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.commands.common import DryRun, Json, group, settings_of
+
+app = group("The Label Studio side: server, project, items, annotators.")
+project = group("Labelling projects.")
+app.add_typer(project, name="project")
+
+ProjectId = Annotated[int, typer.Option("--project", help="Project id on the server.")]
+
+
+@app.command("server")
+def server(
+    context: typer.Context,
+    *,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Port (default: a free one).")
+    ] = None,
+    stop: Annotated[bool, typer.Option("--stop", help="End the server of this home.")] = False,
+    json: Json = False,
+) -> None:
+    """Start this home's own Label Studio on 127.0.0.1; it goes on in the background.
+
+    Name and password are in a file that only you can read; its path is printed, never its content.
+
+    \b
+    Examples:
+      soli annotate server
+      soli annotate server --port 8080
+      soli annotate server --stop
+    """
+    from annotation.server import stop as end
+    from flows.annotate import start_server
+    from flows.console import show_json
+
+    settings = settings_of(context)
+    if stop:
+        end(settings.server_home)
+        typer.echo("stopped")
+        return
+    running = start_server(settings, port)
+    shown = {"url": running.url, "pid": running.pid, "credentials": str(running.credentials)}
+    if json:
+        show_json(shown)
+        return
+    typer.echo(f"Label Studio answers at {running.url} (process {running.pid})")
+    typer.echo(f"name and password: {running.credentials}")
+    typer.echo("end it with: soli annotate server --stop")
+
+
+@project.command("create")
+def create(
+    context: typer.Context,
+    *,
+    title: Annotated[str, typer.Option(help="Title of the project.")] = "Soli",
+    overlap: Annotated[int, typer.Option(min=1, help="Labels that the queue asks for.")] = 3,
+    json: Json = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Make a labelling project: guidelines, hotkeys, the dimensions side by side.
+
+    \b
+    Examples:
+      soli annotate project create --title "Batch 7"
+      soli annotate project create --dry-run   prints the labelling configuration
+    """
+    from annotation.labeling import labeling_config
+    from flows.annotate import connect, create_project, dimensions_of
+    from flows.console import show_json
+
+    settings = settings_of(context)
+    if dry_run:
+        typer.echo(labeling_config(dimensions_of(settings), "00000000-0000-0000-0000-000000000000"))
+        return
+    made = create_project(settings, connect(settings), title, overlap=overlap)
+    if json:
+        show_json({"id": made.id, "title": made.title, "source": made.source})
+    else:
+        typer.echo(f"project {made.id} ({made.title}), source {made.source}")
+
+
+@project.command("update")
+def update(context: typer.Context, project_id: ProjectId, *, json: Json = False) -> None:
+    """Adopt a project that Soli did not make: it gets a source, its labels stay as they are.
+
+    \b
+    Examples:
+      soli annotate project update --project 3
+    """
+    from flows.annotate import adopt, connect
+    from flows.console import show_json
+
+    adopted = adopt(connect(settings_of(context)), project_id)
+    if json:
+        show_json({"id": adopted.id, "title": adopted.title, "source": adopted.source})
+    else:
+        typer.echo(f"project {adopted.id} ({adopted.title}), source {adopted.source}")
+
+
+@app.command("items")
+def items(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="JSONL, CSV or Parquet with item_id, prompt, media.")],
+    *,
+    project_id: Annotated[
+        int | None, typer.Option("--project", help="Make tasks in this project, too.")
+    ] = None,
+    design_k: Annotated[
+        int, typer.Option(min=1, help="Design labels of an item that does not say.")
+    ] = 3,
+    json: Json = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Add generated videos: each is decoded once; broken ones are refused with a reason.
+
+    Running it again adds nothing twice, neither here nor in Label Studio.
+
+    \b
+    Examples:
+      soli annotate items clips.jsonl
+      soli annotate items clips.jsonl --project 1 --design-k 5
+      soli annotate items clips.csv --dry-run
+    """
+    from flows.annotate import add_items, connect
+    from flows.console import say, show_json, show_rows
+
+    settings = settings_of(context)
+    client = connect(settings) if project_id is not None and not dry_run else None
+    found = client.project(project_id) if client and project_id is not None else None
+    added = add_items(
+        settings, file, client=client, project=found, design_k=design_k, dry_run=dry_run
+    )
+    if json:
+        show_json(added)
+        return
+    for refused in added.refused:
+        say(f"refused, row {refused.row}: {refused.reason}")
+    row = {
+        "new items": added.items,
+        "new prompts": added.prompts,
+        "refused": len(added.refused),
+        "new tasks": added.tasks.made if added.tasks else 0,
+    }
+    show_rows([row], list(row))
+
+
+@app.command("annotators")
+def annotators(
+    context: typer.Context,
+    *,
+    sign_up: Annotated[
+        list[str] | None, typer.Option(help="E-mail to sign up on this home's server.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """List annotators by their random id, with what they did; --sign-up adds one.
+
+    \b
+    Examples:
+      soli annotate annotators
+      soli annotate annotators --sign-up ann@example.org --sign-up bob@example.org
+    """
+    from flows.annotate import connect
+    from flows.console import show_json, show_rows
+
+    settings = settings_of(context)
+    if sign_up:
+        from annotation.members import sign_up as enrol
+
+        secrets = settings.server_home / "annotators.json"
+        enrol(connect(settings), {email: email for email in sign_up}, secrets)
+        typer.echo(f"signed up {len(sign_up)}; names and passwords: {secrets}", err=True)
+    rows = settings.store.query(
+        "SELECT annotator_id, count(*) AS labels, count(DISTINCT item_id) AS items,"
+        " avg((value = 'pass')::INTEGER) AS pass_rate, median(seconds) AS seconds"
+        " FROM labels GROUP BY annotator_id ORDER BY annotator_id"
+    ).to_pylist()
+    if json:
+        show_json(rows)
+    else:
+        show_rows(rows, ("annotator_id", "labels", "items", "pass_rate", "seconds"))

@@ -1,0 +1,27 @@
+"""Options that commands share, and the settings behind them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from flows.settings import Settings
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")
+]
+
+
+def group(help_text: str) -> typer.Typer:
+    """A noun with commands of its own."""
+    return typer.Typer(help=help_text, no_args_is_help=True, rich_markup_mode=None)
+
+
+def settings_of(context: typer.Context, **flags: Any) -> Settings:
+    """Settings under the shared options."""
+    from flows.settings import load
+
+    return load(home=context.obj["home"], **flags)

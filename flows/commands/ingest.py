@@ -1,0 +1,102 @@
+"""soli ingest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.commands.common import DryRun, Json, settings_of
+
+if TYPE_CHECKING:
+    from flows.ingest import Ingested, Labelling
+    from flows.settings import Settings
+
+
+def ingest(
+    context: typer.Context,
+    *,
+    export: Annotated[
+        Path | None, typer.Option(help="A Label Studio JSON export, instead of a server.")
+    ] = None,
+    project: Annotated[
+        int | None, typer.Option(help="Project id on the server (default: every Soli project).")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(help="UUID of the project that an export is of.")
+    ] = None,
+    dimension: Annotated[
+        list[str] | None,
+        typer.Option(help="Dimension of an export of a project never seen; may be repeated."),
+    ] = None,
+    design_k: Annotated[
+        int | None, typer.Option(min=1, help="Design labels of an item that does not say.")
+    ] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Read every task, and find deleted ones.")
+    ] = False,
+    json: Json = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Pull label events from Label Studio, or read them from an export file.
+
+    \b
+    Examples:
+      soli ingest                              every project that Soli made on the server
+      soli ingest --project 3 --full
+      soli ingest --export project-3.json
+      soli ingest --export birds.json --dimension is_indigo_bunting --json
+    """
+    from flows.ingest import ingest_export
+
+    settings = settings_of(context)
+    if export is not None:
+        results = [
+            ingest_export(
+                settings.store,
+                export,
+                source=source,
+                labelling=_labelling(settings, dimension),
+                design_k=design_k,
+                dry_run=dry_run,
+            )
+        ]
+    else:
+        from flows.annotate import ingest_server
+
+        results = ingest_server(settings, project=project, full=full, dry_run=dry_run)
+    _show(results, json=json)
+
+
+def _labelling(settings: Settings, dimensions: list[str] | None) -> Labelling | None:
+    from flows.ingest import Labelling
+
+    named = dimensions or [str(section.get("name")) for section in settings.dimensions]
+    return Labelling(tuple(named), mapping=settings.mapping) if named else None
+
+
+def _show(results: list[Ingested], *, json: bool) -> None:
+    from flows.console import show_json, show_rows
+
+    if json:
+        show_json(results)
+        return
+    rows = [
+        {
+            "source": result.source[:8],
+            "tasks": result.tasks,
+            "annotations": result.annotations,
+            "new items": result.items,
+            "new events": result.added,
+            "which": _words(result.events),
+            "quarantined": sum(result.quarantined.values()),
+            "why": _words(result.quarantined),
+        }
+        for result in results
+    ]
+    show_rows(rows, list(rows[0]) if rows else [])
+
+
+def _words(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in sorted(counts.items())) or "none"

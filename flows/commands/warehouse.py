@@ -1,0 +1,141 @@
+"""soli warehouse."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.commands.common import Json, group, settings_of
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from warehouse.session import Session
+
+app = group("The tables of record and the face that people read.")
+quarantine = group("Units that could not be stored.")
+app.add_typer(quarantine, name="quarantine")
+
+
+@app.command("open")
+def open_(
+    context: typer.Context,
+    *,
+    query: Annotated[
+        str | None, typer.Option("--query", "-q", help="Answer one SQL query and leave.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Ask the warehouse in SQL, read-only; without --query, line by line.
+
+    \b
+    Examples:
+      soli warehouse open
+      soli warehouse open -q "FROM latest_agreement WHERE slice = 'all'"
+      duckdb -readonly .soli/warehouse.duckdb  the same, with DuckDB's own program
+    """
+    from warehouse.session import Session
+
+    with Session(settings_of(context).home) as session:
+        if query is not None:
+            _answer(session.ask(query), json=json)
+            return
+        typer.echo(f"read-only; tables and views: {', '.join(session.names())}", err=True)
+        typer.echo("one query a line; an empty line ends the session", err=True)
+        while sql := _line():
+            _answer_or_say(session, sql, json=json)
+
+
+def _line() -> str:
+    """Next line typed; empty at the end."""
+    try:
+        return input("soli> ").strip()
+    except EOFError:
+        return ""
+
+
+def _answer_or_say(session: Session, sql: str, *, json: bool) -> None:
+    from warehouse.errors import StoreError
+
+    try:
+        _answer(session.ask(sql), json=json)
+    except StoreError as error:
+        typer.echo(str(error), err=True)
+
+
+def _answer(table: pa.Table, *, json: bool) -> None:
+    from flows.console import show_json, show_rows
+
+    if json:
+        show_json(table.to_pylist())
+    else:
+        show_rows(table.to_pylist(), table.column_names)
+
+
+@app.command("rebuild")
+def rebuild(context: typer.Context) -> None:
+    """Publish the face anew, after moving the folder or deleting faces.
+
+    \b
+    Examples:
+      soli warehouse rebuild
+      soli --home /data/soli warehouse rebuild
+    """
+    from warehouse.face import publish
+
+    typer.echo(publish(settings_of(context).store))
+
+
+@app.command("verify")
+def verify(context: typer.Context, *, json: Json = False) -> None:
+    """Check every table against its contract, its keys, and what it refers to.
+
+    \b
+    Examples:
+      soli warehouse verify
+      soli warehouse verify --json
+    """
+    from flows.console import show_json, show_rows
+    from warehouse.audit import audit
+    from warehouse.errors import ContractError
+
+    rows = audit(settings_of(context).store)
+    if json:
+        show_json(rows)
+    else:
+        show_rows(rows, ("table", "rows", "digest", "problems"), "Warehouse")
+    broken = [row for row in rows if row["problems"]]
+    if broken:
+        raise ContractError(
+            f"{len(broken)} tables have problems, the first is {broken[0]['table']}:"
+            f" {broken[0]['problems']}"
+        )
+
+
+@quarantine.command("list")
+def list_(
+    context: typer.Context,
+    *,
+    limit: Annotated[int, typer.Option(min=1, help="Rows to show.")] = 50,
+    json: Json = False,
+) -> None:
+    """List what could not be stored, with the reason and the next step, newest first.
+
+    \b
+    Examples:
+      soli warehouse quarantine list
+      soli warehouse quarantine list --limit 5 --json
+    """
+    from flows.console import show_json, show_rows
+
+    rows = settings_of(context).store.query(
+        "SELECT reason, dimension, item_id, annotation_id, detail, observed_at, quarantine_id"
+        " FROM quarantine ORDER BY observed_at DESC, quarantine_id LIMIT $n",
+        {"n": limit},
+    )
+    if json:
+        show_json(rows.to_pylist())
+    else:
+        columns = ("reason", "dimension", "item_id", "annotation_id", "detail")
+        show_rows(rows.to_pylist(), columns, "Quarantine")

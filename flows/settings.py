@@ -1,0 +1,169 @@
+"""Settings: flag > environment > .env > soli.toml > default. The only reader of the environment."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tomllib
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from warehouse.errors import PlatformError, SettingsError
+from warehouse.store import Store
+
+CHECKOUT = Path(__file__).parents[1]
+CONFIG_FILE = Path("soli.toml")
+Owned = TypeVar("Owned")
+
+
+class Settings(BaseSettings):
+    """Everything a run may be told, with its default.
+
+    Sections are handed to the dataclasses of their owners (`owned`), which know the fields.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="SOLI_",
+        env_file=".env",
+        toml_file=CONFIG_FILE,
+        extra="ignore",
+        populate_by_name=True,
+        frozen=True,
+    )
+
+    home: Path = Path(".soli")
+    label_studio_url: str | None = Field(None, validation_alias="LABEL_STUDIO_URL")
+    label_studio_api_key: SecretStr | None = Field(None, validation_alias="LABEL_STUDIO_API_KEY")
+    label_studio: Path | None = None
+    media_roots: tuple[Path, ...] = ()
+    dimensions: tuple[dict[str, Any], ...] = ()
+    mapping: dict[str, dict[str, str]] = Field(default_factory=dict)
+    reviewers: tuple[str, ...] = ()
+    agreement: dict[str, Any] = Field(default_factory=dict)
+    consensus: dict[str, Any] = Field(default_factory=dict)
+    gates: tuple[dict[str, Any], ...] = ()
+    pairs: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("label_studio_url")
+    @classmethod
+    def _http(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        return url.rstrip("/") if url else None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- pydantic's signature
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put soli.toml last."""
+        toml = TomlConfigSettingsSource(settings_cls)
+        return init_settings, env_settings, dotenv_settings, toml
+
+    @property
+    def store(self) -> Store:
+        """The warehouse under the home."""
+        return Store(self.home)
+
+    @property
+    def media_root(self) -> Path:
+        """Folder below which local videos lie; Label Studio serves nothing outside it."""
+        return (self.media_roots[0] if self.media_roots else self.home / "media").absolute()
+
+    @property
+    def server_home(self) -> Path:
+        """Data directory of a Label Studio that Soli starts itself."""
+        return self.home.absolute() / "labelstudio"
+
+    @property
+    def server_binary(self) -> Path:
+        """Label Studio's program.
+
+        Raises: SettingsError where there is none.
+        """
+        local = CHECKOUT / ".venv-labelstudio/bin/label-studio"
+        found = self.label_studio or (local if local.exists() else shutil.which("label-studio"))
+        if found and Path(found).exists():
+            return Path(found)
+        raise SettingsError(
+            f"no Label Studio program at {found or local}; run `make demo` once, which installs it,"
+            " or point SOLI_LABEL_STUDIO at one"
+        )
+
+    @property
+    def server_template(self) -> Path:
+        """Cached empty data directory, already migrated."""
+        return CHECKOUT / ".cache/labelstudio-template"
+
+
+def load(**flags: object) -> Settings:
+    """Settings with the flags that were given (None: not given).
+
+    Raises: SettingsError naming the setting, where it came from, and what is wrong.
+    """
+    _check_file()
+    given = {name: value for name, value in flags.items() if value is not None}
+    try:
+        return Settings(**given)  # type: ignore[arg-type]  # validated by pydantic itself
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        name = ".".join(map(str, first["loc"]))
+        raise SettingsError(
+            f"setting {name}: {first['msg']}; mend it in {CONFIG_FILE}, .env or the environment"
+        ) from error
+
+
+def owned(owner: type[Owned], section: str, values: dict[str, Any]) -> Owned:
+    """The owner's config, from a section of soli.toml.
+
+    Raises: SettingsError for a field the owner does not know; the owner's own error for a value.
+    """
+    try:
+        return owner(**{name: _frozen(value) for name, value in values.items()})
+    except PlatformError:
+        raise
+    except TypeError as error:
+        raise SettingsError(f"{CONFIG_FILE}, section {section}: {error}") from error
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+
+
+def _check_file() -> None:
+    """Refuse a soli.toml that is no TOML, holds a secret, or names a setting nobody knows."""
+    if not CONFIG_FILE.exists():
+        return
+    try:
+        content = tomllib.loads(CONFIG_FILE.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{CONFIG_FILE}: no TOML: {error}") from error
+    names = set(Settings.model_fields)
+    for name in content:
+        if name == "label_studio_api_key":
+            raise SettingsError(f"{CONFIG_FILE}: {name} is a secret; put it in the environment")
+        if name not in names:
+            raise SettingsError(
+                f"{CONFIG_FILE}: nobody knows {name!r}; the settings are {', '.join(sorted(names))}"
+            )
+
+
+def environment_for_prefect(home: Path) -> None:
+    """Give Prefect a home inside ours, unless the user has set one up, and keep it quiet."""
+    if "PREFECT_API_URL" not in os.environ:
+        os.environ.setdefault("PREFECT_HOME", str(home.absolute() / "prefect"))
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("DO_NOT_TRACK", "1")

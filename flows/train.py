@@ -1,0 +1,261 @@
+"""Train, score, evaluate: from a pair set to a model, its rewards, and how good they are.
+
+Training runs in a process of its own (`python -m training.run`), as it does under torchrun.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from flows.pair import newest_pair_set
+from warehouse.digest import canonical_json, value_digest
+from warehouse.errors import StoreError, TrainingError
+from warehouse.face import publish
+from warehouse.store import Store
+
+Progress = Callable[[int, int], None]
+REMOTE = "://"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A training run in the warehouse."""
+
+    model_id: str
+    run_id: str
+    pair_set_id: str
+    path: Path
+    seconds: float
+    steps: int
+    peak_rss_bytes: int
+
+
+def train(
+    store: Store,
+    *,
+    pair_set: str | None = None,
+    recipe: str = "tiny",
+    base_model: Path | None = None,
+    seed: int = 0,
+    dry_run: bool = False,
+) -> Trained | dict[str, Any]:
+    """Train a reward model on a pair set and record the run.
+
+    pair_set: its id or the start of it; default: the newest.
+    recipe: one of training.recipes; base_model: folder of the backbone, which only the tiny
+        recipes make themselves.
+    Returns: the run; on a dry run the job's config. The same inputs find the finished run.
+    Raises: TrainingError where training cannot start or fails.
+    """
+    from training.config import to_json
+    from training.recipes import RECIPES
+
+    if recipe not in RECIPES:
+        raise TrainingError(f"no recipe {recipe!r}; the recipes are {', '.join(sorted(RECIPES))}")
+    chosen = newest_pair_set(store, pair_set)
+    media = media_of(store, chosen["pair_set_id"])
+    base = base_model or _tiny_base(store, recipe, media, seed)
+    config = to_json(RECIPES[recipe](str(base), chosen["path"], seed=seed))
+    config["dimensions"] = sorted(json.loads(chosen["recipe"])["dimensions"])
+    run_id = value_digest({"pair_set": chosen["digest"], "config": _portable(config)})[:16]
+    if dry_run:
+        return {"run_id": run_id, "pair_set_id": chosen["pair_set_id"], "config": config}
+    job = store.home / "runs" / run_id
+    _prepare(job, config, media)
+    done = _run(job)
+    trained = Trained(
+        model_id=done["model_id"],
+        run_id=run_id,
+        pair_set_id=chosen["pair_set_id"],
+        path=job / "checkpoint",
+        seconds=done["seconds"],
+        steps=done["steps"],
+        peak_rss_bytes=done["peak_rss_bytes"],
+    )
+    _record(store, trained, config, done["weights_sha256"])
+    return trained
+
+
+def media_of(store: Store, pair_set_id: str | None = None) -> pa.Table:
+    """Media table (item_id, path, prompt, media_sha256) of a pair set's items, or of all items.
+
+    Raises: TrainingError where a video is not a local file: remote ones have to be copied first.
+    """
+    where = (
+        "WHERE item_id IN (SELECT item_id FROM pair_set_items WHERE pair_set_id = $p)"
+        if pair_set_id
+        else ""
+    )
+    media = store.query(
+        "SELECT i.item_id, i.uri AS path, p.text AS prompt, i.media_sha256"
+        f" FROM items i JOIN prompts p USING (prompt_id) {where} ORDER BY i.item_id",
+        {"p": pair_set_id} if pair_set_id else {},
+    )
+    remote = [path for path in media["path"].to_pylist() if REMOTE in path or not path]
+    if remote:
+        raise TrainingError(
+            f"{len(remote)} of {media.num_rows} videos are no local files (first: {remote[0]!r});"
+            " copy them to this machine and import the items with their paths"
+        )
+    return media
+
+
+def _tiny_base(store: Store, recipe: str, media: pa.Table, seed: int) -> Path:
+    """Backbone of the tiny recipes: random weights, built on the spot and kept."""
+    from training.tiny import build_tiny_internvl
+
+    if not recipe.startswith("tiny"):
+        raise TrainingError(
+            f"recipe {recipe!r} needs a backbone; name its folder with --base-model"
+        )
+    texts = sorted(set(media["prompt"].to_pylist()))
+    folder = store.home / "backbones" / f"tiny-{value_digest([texts, seed])[:12]}"
+    if not folder.exists():
+        building = folder.with_suffix(".part")
+        build_tiny_internvl(building, seed, texts)
+        building.rename(folder)
+    return folder
+
+
+def _portable(config: dict[str, Any]) -> dict[str, Any]:
+    """Config without the folders of this machine; the backbone's name tells which it is."""
+    names = {"base_model": Path(config["base_model"]).name, "pair_set": None}
+    return config | names
+
+
+def _prepare(job: Path, config: dict[str, Any], media: pa.Table) -> None:
+    """Job folder, written whole before the job starts."""
+    job.mkdir(parents=True, exist_ok=True)
+    pq.write_table(media, job / "media.part")
+    (job / "media.part").rename(job / "media.parquet")
+    (job / "config.part").write_text(canonical_json(config) + "\n")
+    (job / "config.part").rename(job / "config.json")
+
+
+def _run(job: Path) -> dict[str, Any]:
+    """Run the job in a process of its own; its progress is shown on stderr as it comes."""
+    command = [sys.executable, "-W", "ignore", "-m", "training.run", str(job)]
+    code = subprocess.run(command, check=False).returncode
+    if code:
+        raise TrainingError(
+            f"training ended with exit code {code}; its own words stand above, its files in {job};"
+            " run the same command again after mending the cause"
+        )
+    done: dict[str, Any] = json.loads((job / "done.json").read_text())
+    return done
+
+
+def _record(store: Store, trained: Trained, config: dict[str, Any], weights: str) -> None:
+    metrics = (trained.path.parent / "metrics.json").read_text()
+    row = {
+        "model_id": trained.model_id,
+        "run_id": trained.run_id,
+        "pair_set_id": trained.pair_set_id,
+        "config": canonical_json(_portable(config)),
+        "weights_sha256": weights,
+        "metrics": canonical_json(json.loads(metrics)),
+        "seconds": trained.seconds,
+        "path": str(trained.path),
+    }
+    with store.writing("record the training run"):
+        store.append("runs", pa.table({name: [value] for name, value in row.items()}))
+        publish(store)
+
+
+def newest_model(store: Store, model: str | None = None) -> dict[str, Any]:
+    """Row of `runs`: the newest model, or the one whose id starts so.
+
+    Raises: StoreError where there is none.
+    """
+    rows = store.query("FROM runs ORDER BY observed_at DESC").to_pylist()
+    for row in rows:
+        if model in (None, "latest") or row["model_id"].startswith(str(model)):
+            return dict(row)
+    known = ", ".join(row["model_id"] for row in rows[:5]) or "none; run `soli train`"
+    raise StoreError(f"no model {model!r}; the models are {known}")
+
+
+def score(
+    store: Store, *, model: str | None = None, progress: Progress | None = None
+) -> tuple[dict[str, Any], pa.Table, list[dict[str, str]]]:
+    """Give every item a reward and write the rewards.
+
+    Returns: the model's row of `runs`, the scores, and items that could not be read with reasons.
+    """
+    from training.score import score as rewards_of
+
+    run = newest_model(store, model)
+    report = progress or (lambda _done, _total: None)
+    rewards, unreadable = rewards_of(
+        run["path"],
+        media_of(store),
+        lambda done, total, _note: report(done, total),
+        on_error="report",
+        frame_cache=store.home / "frames",
+    )
+    table = rewards.append_column(
+        "model_id", pa.array([run["model_id"]] * rewards.num_rows, pa.string())
+    )
+    with store.writing("write the scores"):
+        store.append("scores", table)
+        publish(store)
+    return run, table, unreadable.to_pylist()
+
+
+def evaluate(
+    store: Store, *, model: str | None = None, seed: int = 0
+) -> tuple[dict[str, Any], pa.Table]:
+    """How well a model orders pass above fail: held-out prompts and out of domain.
+
+    Every pass x fail pair of a split counts, intervals are drawn by prompt.
+    Returns: the model's row of `runs`, and rows of the contract `evaluations`.
+    Raises: StoreError where the model has not scored its items yet.
+    """
+    from training.metrics import split_intervals, split_metrics
+
+    run = newest_model(store, model)
+    rows = store.query(
+        "SELECT dimension, split, reward, label, prompt_id FROM rewards"
+        " WHERE model_id = $m AND split IN ('validation', 'test', 'ood')"
+        " ORDER BY dimension, split, item_id",
+        {"m": run["model_id"]},
+    ).to_pandas()
+    if rows.empty:
+        raise StoreError(f"model {run['model_id']} has no rewards yet; run `soli score` first")
+    found = []
+    for (dimension, split), part in rows.groupby(["dimension", "split"]):
+        passed = (part["label"] == "pass").to_numpy()
+        reward = part["reward"].to_numpy()
+        whole = split_metrics(reward[passed], reward[~passed])
+        intervals = split_intervals(reward, passed, part["prompt_id"].tolist(), seed=seed)
+        for metric, interval in intervals.items():
+            found.append(
+                {
+                    "model_id": run["model_id"],
+                    "pair_set_id": run["pair_set_id"],
+                    "dimension": dimension,
+                    "split": split,
+                    "metric": metric,
+                    "value": interval.value,
+                    "low": interval.low,
+                    "high": interval.high,
+                    "reason": whole.reason,
+                    "pairs": whole.pairs,
+                    "items": whole.items,
+                }
+            )
+    schema = store.read("evaluations").drop_columns(["observed_at"]).schema
+    table = pa.Table.from_pylist(found, schema=schema)
+    with store.writing("write the evaluation"):
+        store.append("evaluations", table)
+        publish(store)
+    return run, table

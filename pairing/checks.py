@@ -1,0 +1,67 @@
+"""Checks of a recipe's values: each names the field, the value and the next step."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+
+from warehouse.errors import PairingError
+
+
+def check_share(place: str, value: object) -> None:
+    """Refuse anything but a number from 0 to 1."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (number and 0 <= value <= 1):  # type: ignore[operator]
+        raise PairingError(f"recipe: {place} is {value!r}; give a number from 0 to 1")
+
+
+def check_whole(place: str, value: object, least: int) -> None:
+    """Refuse anything but a whole number from `least` to what an int64 holds."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not (whole and least <= value < 2**63):  # type: ignore[operator]
+        raise PairingError(f"recipe: {place} is {value!r}; give a whole number from {least} up")
+
+
+def check_flag(place: str, value: object) -> None:
+    """Refuse anything but true and false."""
+    if not isinstance(value, bool):
+        raise PairingError(f"recipe: {place} is {value!r}; write true or false")
+
+
+def check_text(place: str, value: object) -> None:
+    """Refuse anything but a text with something in it."""
+    if not (isinstance(value, str) and value.strip()):
+        raise PairingError(f"recipe: {place} is {value!r}; give it a text")
+
+
+def check_names(
+    place: str, values: object, known: Iterable[str] | None = None, *, empty: bool = False
+) -> None:
+    """Refuse anything but distinct names, out of the `known` ones where those are given."""
+    if not isinstance(values, tuple):
+        raise PairingError(f"recipe: {place} is {values!r}; write a list of names")
+    if not values and not empty:
+        raise PairingError(f"recipe: {place} is empty; name at least one")
+    for value in values:
+        check_text(place, value)
+        if known is not None:
+            _check_known(f"recipe: {place}", value, tuple(known))
+    twice = sorted({value for value in values if values.count(value) > 1})
+    if twice:
+        raise PairingError(f"recipe: {place} names {twice[0]!r} twice; name it once")
+
+
+def check_keys(place: str, values: object, known: Iterable[str]) -> None:
+    """Refuse anything but a table whose keys are all known."""
+    if not isinstance(values, Mapping):
+        raise PairingError(f"{place} is {values!r}; write a table of keys and values")
+    for key in values:
+        _check_known(place, key, tuple(known))
+
+
+def _check_known(place: str, value: object, known: tuple[str, ...]) -> None:
+    if value in known:
+        return
+    near = difflib.get_close_matches(str(value), known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known) or 'none'}"
+    raise PairingError(f"{place} does not know {value!r}; {hint}")

@@ -1,0 +1,157 @@
+"""From a recipe's counts to drawn blocks: what is asked for, what exists, what is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from pairing.blocks import Block
+from pairing.counts import Count
+from pairing.freeze import Frozen
+from pairing.recipe import Recipe
+from pairing.sampler import Dealt, Enumerated, Sampler, deck_order
+from pairing.targets import HARD, soft_targets
+from pairing.words import SPLITS, Floats, Ints, Kind, SplitName
+from warehouse.errors import PairingError
+
+SIDES: dict[Kind, tuple[str, str | None]] = {
+    "win_lose": ("pass", "fail"),
+    "win_tie": ("pass", None),
+    "lose_tie": ("fail", None),
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """Pairs asked for in one dimension, split and kind, and the decks to draw them from.
+
+    first, second: ordinals in deck order; second is None for ties.
+    items: decided items of the dimension and split, (pass, fail).
+    """
+
+    dimension: str
+    split: SplitName
+    kind: Kind
+    count: Count
+    items: tuple[int, int]
+    first: Ints
+    second: Ints | None
+    sampler: Sampler
+    available: int
+    strategy: str
+
+    @property
+    def number(self) -> int:
+        """How many pairs to draw."""
+        return self.count.asked(sum(self.items), self.available)
+
+    @property
+    def empty(self) -> bool:
+        """Whether no pair exists, which only an `up to` count puts up with."""
+        return self.available == 0
+
+    @property
+    def explanation(self) -> str:
+        """What exists, in words."""
+        passes, fails = self.items
+        return (
+            f"{self.dimension}, {self.split}, {self.kind}: {self.available:,} pairs exist "
+            f"({passes:,} pass and {fails:,} fail items, {self.strategy})"
+        )
+
+
+def requests(frozen: Frozen, recipe: Recipe) -> Iterator[Request]:
+    """Requests of a recipe in the order of the files: by dimension, split, kind.
+
+    Raises: PairingError where fewer pairs exist than a count asks for.
+    """
+    for dimension in recipe.dimensions:
+        for split in SPLITS:
+            for kind in recipe.kinds:
+                if not recipe.count(dimension, split, kind).none:
+                    yield _checked(_request(frozen, recipe, dimension, split, kind))
+
+
+def draw(request: Request, frozen: Frozen, recipe: Recipe) -> Block:
+    """Pairs of a request. The winner of a tie is the item of the smaller ordinal."""
+    first, second = request.sampler.take(request.number)
+    ones = request.first[first]
+    twos = (request.first if request.second is None else request.second)[second]
+    if request.second is None:
+        ones, twos = np.minimum(ones, twos), np.maximum(ones, twos)
+    mu, weight = _targets(request, ones, twos, frozen, recipe)
+    return Block(
+        request.dimension,
+        request.split,
+        request.kind,
+        ones.astype(np.int32),
+        twos.astype(np.int32),
+        mu,
+        weight,
+    )
+
+
+def _targets(
+    request: Request, ones: Ints, twos: Ints, frozen: Frozen, recipe: Recipe
+) -> tuple[Floats, Floats] | tuple[float, float]:
+    if not recipe.soft:
+        return HARD[request.kind]
+    p = frozen.p_pass(request.dimension)
+    return soft_targets(p[ones], p[twos])
+
+
+def _request(
+    frozen: Frozen, recipe: Recipe, dimension: str, split: SplitName, kind: Kind
+) -> Request:
+    sides = {label: frozen.side(dimension, split, label) for label in ("pass", "fail")}
+    label, opposite = SIDES[kind]
+    first = _deck(sides[label], frozen, recipe.seed, dimension, kind)
+    second = None
+    if opposite is not None:
+        second = _deck(sides[opposite], frozen, recipe.seed, dimension, kind)
+    sampler = _sampler(frozen, recipe, first, second)
+    return Request(
+        dimension,
+        split,
+        kind,
+        recipe.count(dimension, split, kind),
+        (len(sides["pass"]), len(sides["fail"])),
+        first,
+        second,
+        sampler,
+        sampler.available,
+        recipe.strategy,
+    )
+
+
+def _deck(ordinals: Ints, frozen: Frozen, *key: object) -> Ints:
+    item_ids = frozen.items["item_id"].take(pa.array(ordinals)).to_pylist()
+    return np.asarray(ordinals[deck_order(item_ids, *key)])
+
+
+def _sampler(frozen: Frozen, recipe: Recipe, first: Ints, second: Ints | None) -> Sampler:
+    inside = recipe.strategy == "in-prompt"
+    column = frozen.items["prompt_id" if inside else "group"].combine_chunks()
+    codes = column.dictionary_encode().indices.to_numpy().astype(np.int64)
+    sides = (codes[first], None if second is None else codes[second])
+    if inside:
+        return Enumerated(*sides, cap=recipe.max_per_item)
+    return Dealt(*sides, apart=recipe.strategy == "cross-prompt", cap=recipe.max_per_item)
+
+
+def _checked(request: Request) -> Request:
+    asked, available = request.number, request.available
+    if asked > available:
+        raise PairingError(
+            f"pairs: {request.explanation}, {asked:,} asked for; ask for fewer, or for "
+            f"'all' or 'up to {asked}'"
+        )
+    if request.empty and request.count.form != "up to":
+        raise PairingError(
+            f"pairs: {request.explanation}; change the split's fractions or the strategy, label "
+            "more items, or ask for 'up to' a number"
+        )
+    return request

@@ -1,0 +1,169 @@
+"""A pair set as a folder of three files: the same bytes for the same set, published at once.
+
+manifest.json, items.parquet and pairs.parquet are written under a temporary name beside the
+folder, which is then renamed: a reader, or a rerun after a kill, meets a whole set or none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pairing.blocks import blocks_of, items_digest, pairs_digest, set_digest, without_stamp
+from pairing.pairset import FORMAT, PairSet
+from warehouse.contracts import PAIR_SET_ITEMS, PAIRS, Table
+from warehouse.errors import PairingError
+
+MANIFEST, ITEMS, PAIRS_FILE = "manifest.json", "items.parquet", "pairs.parquet"
+_ROW_GROUP = 2**20  # rows
+_AGAIN = "remove the folder and build the set again"
+
+
+def write_pair_set(pair_set: PairSet, folder: Path) -> Path:
+    """Publish a pair set as `folder`; nothing is done where that set already stands there.
+
+    Raises: PairingError where the folder holds another set, a damaged one, or other files, and
+        where it cannot be written.
+    """
+    folder = Path(folder)
+    if folder.exists():
+        return _standing(pair_set, folder)
+    partial = folder.parent / f".{folder.name}.{os.getpid()}.partial"
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        _write_files(pair_set, partial)
+        partial.rename(folder)
+    except OSError as error:
+        if folder.exists():  # another process was quicker
+            return _standing(pair_set, folder)
+        raise PairingError(
+            f"pair set {pair_set.pair_set_id}: cannot write {folder} "
+            f"({error.strerror or error}); free the place or choose another folder"
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return folder
+
+
+def read_pair_set(folder: Path) -> PairSet:
+    """Pair set of a folder, verified against its manifest's digests.
+
+    Raises: PairingError naming the file that is missing or unreadable, or the part that differs.
+    """
+    folder = Path(folder)
+    manifest = _read_manifest(folder / MANIFEST)
+    items = _read_table(folder / ITEMS, PAIR_SET_ITEMS)
+    pairs = _read_table(folder / PAIRS_FILE, PAIRS)
+    _verify(folder, manifest, items, pairs)
+    return PairSet(items, pairs, manifest)
+
+
+def _standing(pair_set: PairSet, folder: Path) -> Path:
+    found = read_pair_set(folder)
+    if found.digest != pair_set.digest:
+        raise PairingError(
+            f"{folder} holds pair set {found.pair_set_id}, not {pair_set.pair_set_id}; "
+            "choose another folder"
+        )
+    return folder
+
+
+def _write_files(pair_set: PairSet, folder: Path) -> None:
+    _write_table(pair_set.items, folder / ITEMS, ("item_id", "ordinal"))
+    _write_table(pair_set.pairs, folder / PAIRS_FILE, ("winner", "other"))
+    text = json.dumps(pair_set.manifest, sort_keys=True, indent=2, ensure_ascii=False)
+    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    for name in (ITEMS, PAIRS_FILE, MANIFEST):
+        _sync(folder / name)
+    _sync(folder)
+
+
+def _sync(path: Path) -> None:
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+def _write_table(table: pa.Table, path: Path, distinct: tuple[str, ...]) -> None:
+    """Every writer option that shapes the bytes is said here. distinct: hardly repeat a value."""
+    pq.write_table(
+        table,
+        path,
+        version="2.6",
+        compression="zstd",
+        compression_level=1,
+        row_group_size=_ROW_GROUP,
+        data_page_version="1.0",
+        use_dictionary=[name for name in table.column_names if name not in distinct],
+    )
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise PairingError(f"{path} is missing; {path.parent} is no pair set") from error
+    except (OSError, ValueError) as error:
+        raise PairingError(f"{path} cannot be read ({error}); {_AGAIN}") from error
+    keys = {"format", "digest", "pair_set_id", "items_digest", "pairs_digest", "recipe"}
+    missing = sorted(keys - set(manifest)) if isinstance(manifest, dict) else sorted(keys)
+    if missing:
+        raise PairingError(f"{path} does not say {', '.join(missing)}; {_AGAIN}")
+    if manifest["format"] != FORMAT:
+        raise PairingError(
+            f"{path} has format {manifest['format']!r}, this version reads {FORMAT}; "
+            "use the version of Soli that wrote it"
+        )
+    return dict(manifest)
+
+
+def _read_table(path: Path, contract: Table) -> pa.Table:
+    try:
+        table = pq.read_table(path, partitioning=None)
+    except FileNotFoundError as error:
+        raise PairingError(f"{path} is missing; {_AGAIN}") from error
+    except (OSError, pa.ArrowException) as error:
+        raise PairingError(f"{path} cannot be read ({_line(error)}); {_AGAIN}") from error
+    expected = without_stamp(contract.schema)
+    if not table.schema.equals(expected):
+        raise PairingError(
+            f"{path} has columns {', '.join(table.column_names)}, not those of the contract "
+            f"{contract.name} ({', '.join(expected.names)}); {_AGAIN}"
+        )
+    return table
+
+
+def _line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def _verify(folder: Path, manifest: dict[str, Any], items: pa.Table, pairs: pa.Table) -> None:
+    found = {
+        "items_digest": items_digest(items),
+        "pairs_digest": pairs_digest(blocks_of(pairs)),
+    }
+    found["digest"] = set_digest(found["items_digest"], found["pairs_digest"])
+    found["pair_set_id"] = found["digest"][:16]
+    files = {"items_digest": ITEMS, "pairs_digest": PAIRS_FILE}
+    for name, digest in found.items():
+        if manifest[name] != digest:
+            raise PairingError(
+                f"{folder / files.get(name, MANIFEST)} is damaged: {name} is {digest[:16]}, the "
+                f"manifest says {str(manifest[name])[:16]}; {_AGAIN}"
+            )
+    for name, table in ((ITEMS, items), (PAIRS_FILE, pairs)):
+        ids = set(table["pair_set_id"].unique().to_pylist())
+        if ids - {manifest["pair_set_id"]}:
+            raise PairingError(
+                f"{folder / name} belongs to pair set {', '.join(sorted(map(str, ids)))}, not "
+                f"{manifest['pair_set_id']}; {_AGAIN}"
+            )

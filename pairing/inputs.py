@@ -1,0 +1,140 @@
+"""Checks of the two tables that pairs are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pairing.recipe import Recipe
+from warehouse.errors import PairingError
+
+_CONSENSUS = ("consensus_id", "item_id", "dimension", "label", "p_pass")
+_ITEMS = ("item_id", "prompt_id", "generator", "media_sha256")
+_LABELS = ("pass", "fail", "undecided")
+
+
+def checked_items(items: pa.Table) -> pa.Table:
+    """Items in the order of item_id, each once, with a prompt and a generator.
+
+    Raises: PairingError naming the column, the count and the first item.
+    """
+    items = _columns("items", items, _ITEMS)
+    if items.num_rows == 0:
+        raise PairingError("items: the table is empty; import items before building pairs")
+    for column in ("item_id", "prompt_id", "generator"):
+        _no_nulls("items", items, column)
+    _unique("items", items, ("item_id",))
+    return items.sort_by("item_id")
+
+
+def checked_consensus(consensus: pa.Table, items: pa.Table, recipe: Recipe) -> pa.Table:
+    """Consensus of one run in the recipe's dimensions, of known items, each decided once.
+
+    Raises: PairingError naming the column, the count and the first item.
+    """
+    consensus = _columns("consensus", consensus, _CONSENSUS)
+    if consensus.num_rows == 0:
+        raise PairingError("consensus: the table is empty; run `soli consensus build` first")
+    for column in _CONSENSUS:
+        _no_nulls("consensus", consensus, column)
+    _one_run(consensus)
+    _known_dimensions(consensus, recipe)
+    wanted = pa.array(recipe.dimensions, pa.string())
+    consensus = consensus.filter(pc.is_in(consensus["dimension"], wanted))
+    _unique("consensus", consensus, ("item_id", "dimension"))
+    _known_items(consensus, items)
+    _sound_values(consensus)
+    return consensus
+
+
+def _columns(name: str, table: pa.Table, columns: Sequence[str]) -> pa.Table:
+    missing = [column for column in columns if column not in table.column_names]
+    if missing:
+        raise PairingError(
+            f"{name}: column {missing[0]} is missing; the table has "
+            f"{', '.join(table.column_names) or 'none'}: pass the warehouse's {name} table"
+        )
+    return pa.table({c: _plain(name, table[c], c) for c in columns})
+
+
+def _plain(name: str, column: pa.ChunkedArray, label: str) -> pa.ChunkedArray:
+    wanted = pa.float64() if label == "p_pass" else pa.string()
+    try:
+        return column.cast(wanted)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise PairingError(
+            f"{name}: column {label} is {column.type}, not {wanted}; "
+            f"pass the warehouse's {name} table"
+        ) from error
+
+
+def _no_nulls(name: str, table: pa.Table, column: str) -> None:
+    nulls = table[column].null_count
+    if nulls:
+        where = table.filter(pc.is_null(table[column]))["item_id"][0].as_py()
+        raise PairingError(
+            f"{name}: {nulls} of {table.num_rows} rows have no {column} (first: item {where!r}); "
+            "rebuild the table"
+        )
+
+
+def _unique(name: str, table: pa.Table, key: tuple[str, ...]) -> None:
+    counted = table.group_by(list(key)).aggregate([([], "count_all")])
+    twice = counted.filter(pc.greater(counted["count_all"], 1)).sort_by(
+        [(column, "ascending") for column in key]
+    )
+    if twice.num_rows:
+        first = " of ".join(repr(twice[column][0].as_py()) for column in reversed(key))
+        raise PairingError(
+            f"{name}: {twice.num_rows} of {counted.num_rows} keys ({', '.join(key)}) stand more "
+            f"than once (first: {first}); pass each one once"
+        )
+
+
+def _one_run(consensus: pa.Table) -> None:
+    runs = pc.unique(consensus["consensus_id"]).to_pylist()
+    if len(runs) > 1:
+        raise PairingError(
+            f"consensus: rows of {len(runs)} runs ({', '.join(sorted(runs)[:3])}); "
+            "pass the rows of one run"
+        )
+
+
+def _known_dimensions(consensus: pa.Table, recipe: Recipe) -> None:
+    known = sorted(pc.unique(consensus["dimension"]).to_pylist())
+    missing = [name for name in recipe.dimensions if name not in known]
+    if missing:
+        raise PairingError(
+            f"recipe: dimensions names {missing[0]!r}, but the consensus has only "
+            f"{', '.join(known)}; correct the recipe or build that consensus"
+        )
+
+
+def _known_items(consensus: pa.Table, items: pa.Table) -> None:
+    known = pc.is_in(consensus["item_id"], items["item_id"].combine_chunks())
+    unknown = pc.unique(consensus["item_id"].filter(pc.invert(known))).sort()
+    if len(unknown):
+        raise PairingError(
+            f"consensus: {len(unknown)} items are not in the items table (first: "
+            f"{unknown[0].as_py()!r}); import them, or pass the items of the same warehouse"
+        )
+
+
+def _sound_values(consensus: pa.Table) -> None:
+    label, p = consensus["label"], consensus["p_pass"]
+    good = pc.is_in(label, pa.array(_LABELS))
+    _refuse(consensus, good, "label", "pass, fail or undecided")
+    share = pc.and_(pc.greater_equal(p, 0.0), pc.less_equal(p, 1.0))
+    _refuse(consensus, share, "p_pass", "a probability from 0 to 1")
+
+
+def _refuse(consensus: pa.Table, good: pa.ChunkedArray, column: str, expected: str) -> None:
+    bad = consensus.filter(pc.invert(good)).sort_by("item_id")
+    if bad.num_rows:
+        raise PairingError(
+            f"consensus: {bad.num_rows} of {consensus.num_rows} rows have a {column} that is not "
+            f"{expected} (first: item {bad['item_id'][0].as_py()!r}, {bad[column][0].as_py()!r}); "
+            "rebuild the consensus"
+        )

@@ -1,0 +1,180 @@
+"""A pair set: frozen items, pairs, and a manifest that says where they come from."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from pairing.blocks import (
+    Block,
+    items_digest,
+    pairs_digest,
+    pairs_table,
+    repeated,
+    set_digest,
+    without_stamp,
+)
+from pairing.counts import MOST_PAIRS
+from pairing.draw import Request, draw, requests
+from pairing.freeze import Frozen, freeze
+from pairing.recipe import Recipe
+from pairing.split import realised_splits
+from pairing.stats import exposure, leakage
+from warehouse.contracts import PAIR_SET_ITEMS, PAIR_SETS
+from warehouse.digest import canonical_json
+from warehouse.errors import PairingError
+
+logger = logging.getLogger(__name__)
+
+FORMAT = 1  # of the manifest
+
+
+@dataclass(frozen=True)
+class PairSet:
+    """items and pairs as in the contracts pair_set_items and pairs, without observed_at."""
+
+    items: pa.Table
+    pairs: pa.Table
+    manifest: dict[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the set's content, 64 hex digits."""
+        return str(self.manifest["digest"])
+
+    @property
+    def pair_set_id(self) -> str:
+        """First 16 hex digits of the digest."""
+        return str(self.manifest["pair_set_id"])
+
+
+def build_pairs(
+    consensus: pa.Table,
+    items: pa.Table,
+    recipe: Recipe,
+    *,
+    as_of: datetime | None = None,
+    code_version: str = "",
+) -> PairSet:
+    """Pairs that a recipe makes of a consensus.
+
+    consensus: rows of one consensus run, as in the contract; undecided items make no pairs.
+    items: item_id, prompt_id, generator, media_sha256 of at least the consensus' items. Splits are
+        taken over all of them, so that a new label never moves a prompt.
+    as_of, code_version: kept in the manifest; they change neither tables nor digest.
+    Raises: PairingError for tables or recipes that make no sense together, and where fewer pairs
+        exist than were asked for.
+    """
+    frozen = freeze(consensus, items, recipe)
+    asked = list(requests(frozen, recipe))
+    _check_total(asked)
+    blocks = [draw(request, frozen, recipe) for request in asked if request.number]
+    digests = {
+        "items_digest": items_digest(_items_table(frozen, "")),
+        "pairs_digest": pairs_digest(blocks),
+    }
+    digest = set_digest(digests["items_digest"], digests["pairs_digest"])
+    pair_set_id = digest[:16]
+    table = _items_table(frozen, pair_set_id)
+    manifest = {
+        "format": FORMAT,
+        "pair_set_id": pair_set_id,
+        "digest": digest,
+        **digests,
+        "recipe": recipe.to_dict(),
+        "seed": recipe.seed,
+        "as_of": _utc(as_of),
+        "consensus_id": frozen.consensus_id,
+        "code_version": code_version,
+        **_account(frozen, recipe, blocks, table),
+        "warnings": _warnings(frozen, asked),
+    }
+    return PairSet(table, pairs_table(blocks, pair_set_id), manifest)
+
+
+def pair_set_row(pair_set: PairSet, path: str) -> pa.Table:
+    """Row of the contract pair_sets, without observed_at. path: folder that holds the files.
+
+    Raises: PairingError where the set was built without an as-of time.
+    """
+    manifest = pair_set.manifest
+    if manifest["as_of"] is None:
+        raise PairingError(
+            f"pair set {pair_set.pair_set_id}: as_of is not set; build it with the "
+            "time as of which the labels were read"
+        )
+    row = {
+        **{name: manifest[name] for name in ("pair_set_id", "digest", "seed", "consensus_id")},
+        "recipe": canonical_json(manifest["recipe"]),
+        "counts": canonical_json(manifest["counts"]),
+        "as_of": datetime.fromisoformat(manifest["as_of"]),
+        "code_version": manifest["code_version"],
+        "path": path,
+    }
+    return pa.Table.from_pylist([row], schema=without_stamp(PAIR_SETS.schema))
+
+
+def _check_total(asked: list[Request]) -> None:
+    total = sum(request.number for request in asked)
+    if total == 0:
+        raise PairingError(
+            "pairs: the recipe makes no pair at all: "
+            + "; ".join(request.explanation for request in asked)
+        )
+    if total > MOST_PAIRS:
+        raise PairingError(
+            f"pairs: the recipe makes {total:,} pairs, more than {MOST_PAIRS:,}; "
+            "ask for a number instead of 'all'"
+        )
+
+
+def _items_table(frozen: Frozen, pair_set_id: str) -> pa.Table:
+    ordinal = frozen.decided["ordinal"]
+    columns = {name: frozen.decided[name] for name in frozen.decided.column_names}
+    columns |= {
+        name: frozen.items[name].take(ordinal) for name in ("item_id", "prompt_id", "split")
+    }
+    columns["pair_set_id"] = repeated(pair_set_id, len(ordinal), pa.string())
+    schema = without_stamp(PAIR_SET_ITEMS.schema)
+    return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
+
+
+def _account(
+    frozen: Frozen, recipe: Recipe, blocks: list[Block], table: pa.Table
+) -> dict[str, Any]:
+    """What came out, beside what was asked for."""
+    return {
+        "counts": _counts(recipe, blocks),
+        "items": frozen.items.num_rows,
+        "left_out": frozen.left_out,
+        "splits": realised_splits(frozen.items, recipe),
+        "exposure": exposure(table, blocks).to_pylist(),
+        "leakage": leakage(frozen.items).to_pylist(),
+    }
+
+
+def _warnings(frozen: Frozen, asked: list[Request]) -> list[str]:
+    """What a reader of the set should know; also logged."""
+    warnings = [*frozen.warnings, *(each.explanation for each in asked if each.empty)]
+    for warning in warnings:
+        logger.warning("pair set: %s", warning)
+    return warnings
+
+
+def _counts(recipe: Recipe, blocks: list[Block]) -> dict[str, dict[str, dict[str, int]]]:
+    counts: dict[str, dict[str, dict[str, int]]] = {name: {} for name in recipe.dimensions}
+    for block in blocks:
+        counts[block.dimension].setdefault(block.split, {})[block.kind] = len(block)
+    return counts
+
+
+def _utc(moment: datetime | None) -> str | None:
+    if moment is None:
+        return None
+    if moment.tzinfo is None:
+        raise PairingError(f"as_of {moment.isoformat()} has no time zone; give one, e.g. +00:00")
+    return moment.astimezone(UTC).isoformat()

@@ -1,0 +1,209 @@
+"""A recipe: everything that decides which pairs a set holds, checked on construction."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, get_args
+
+from pairing.checks import check_flag, check_keys, check_names, check_share, check_text, check_whole
+from pairing.counts import Count, CountValue, parse_count
+from pairing.words import KINDS, SPLITS, Kind, OodPrompts, SplitName, Strategy
+from warehouse.errors import PairingError
+
+SplitCounts = Mapping[SplitName, CountValue]
+KindCounts = Mapping[Kind, SplitCounts]
+
+LOSE_TIE_REASON = (
+    "two fails need not be equally bad, and calling them a tie lowered accuracy and video quality "
+    "(SoliReward, Table 10)"
+)
+# The paper's set: 350k win-lose and 150k win-tie pairs from 250k items (section 8.2).
+DEFAULT_COUNTS: KindCounts = {
+    "win_lose": {
+        "train": "1.4x",
+        "validation": "up to 2000",
+        "test": "up to 2000",
+        "ood": "up to 2000",
+    },
+    "win_tie": {
+        "train": "0.6x",
+        "validation": "up to 2000",
+        "test": "up to 2000",
+        "ood": "up to 2000",
+    },
+}
+
+
+@dataclass(frozen=True)
+class Split:
+    """Shares of the split groups that go to each split, and the salt that decides which go."""
+
+    train: float = 0.8
+    validation: float = 0.1
+    test: float = 0.1
+    salt: str = "soli"
+
+    def __post_init__(self) -> None:
+        for name in ("train", "validation", "test"):
+            check_share(f"split.{name}", getattr(self, name))
+        check_text("split.salt", self.salt)
+        total = self.train + self.validation + self.test
+        if not math.isclose(total, 1.0, abs_tol=1e-9):
+            raise PairingError(
+                f"recipe: split.train + validation + test is {total:g}; make them add up to 1"
+            )
+        if self.train == 0:
+            raise PairingError("recipe: split.train is 0; nothing would be left to train on")
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """How sure a consensus must be. An item outside is left out and counted."""
+
+    pass_at_least: float = 0.5  # smallest P(pass) of an item used as pass
+    fail_at_most: float = 0.5  # largest P(pass) of an item used as fail
+
+    def __post_init__(self) -> None:
+        check_share("thresholds.pass_at_least", self.pass_at_least)
+        check_share("thresholds.fail_at_most", self.fail_at_most)
+        if self.pass_at_least < self.fail_at_most:
+            raise PairingError(
+                f"recipe: thresholds.pass_at_least {self.pass_at_least:g} lies below fail_at_most "
+                f"{self.fail_at_most:g}; a fail could be surer to pass than a pass: swap them"
+            )
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a pair set is made of. The same recipe and data give the same bytes anywhere."""
+
+    dimensions: tuple[str, ...]  # qualities to make pairs in
+    name: str = "default"  # for people; no digest sees it
+    kinds: tuple[Kind, ...] = ("win_lose", "win_tie")  # lose_tie only where it is named here
+    counts: KindCounts = field(default_factory=lambda: DEFAULT_COUNTS)  # per dimension
+    overrides: Mapping[str, KindCounts] = field(default_factory=dict)  # counts of one dimension
+    strategy: Strategy = "cross-prompt"
+    soft: bool = False  # True: mu and weight from P(pass); False: from labels
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    split: Split = field(default_factory=Split)
+    ood_generators: tuple[str, ...] = ()  # their items go to the split `ood`, and nowhere else
+    ood_prompts: OodPrompts = "any"  # unseen: leave out OOD items of training's prompts
+    seed: int = 0
+    max_per_item: int | None = None  # pairs per item in each dimension, split and kind
+
+    def __post_init__(self) -> None:
+        check_names("dimensions", self.dimensions)
+        check_names("kinds", self.kinds, KINDS)
+        check_names("ood_generators", self.ood_generators, empty=True)
+        check_text("name", self.name)
+        _check_choice("strategy", self.strategy, get_args(Strategy))
+        _check_choice("ood_prompts", self.ood_prompts, get_args(OodPrompts))
+        check_flag("soft", self.soft)
+        check_whole("seed", self.seed, 0)
+        if self.max_per_item is not None:
+            check_whole("max_per_item", self.max_per_item, 1)
+        self._check_counts()
+
+    def count(self, dimension: str, split: SplitName, kind: Kind) -> Count:
+        """Pairs asked for in one dimension, split and kind; none where nothing is said."""
+        if split == "ood" and not self.ood_generators:
+            return parse_count(0)
+        override = self.overrides.get(dimension, {}).get(kind, {})
+        value = override.get(split, self.counts.get(kind, {}).get(split, 0))
+        return parse_count(value, f"counts.{kind}.{split}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for a manifest; `Recipe.from_dict` reads them back."""
+        value: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        return value
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
+        """Recipe of plain values, as in TOML or a manifest.
+
+        Raises: PairingError for an unknown key or a value that makes no sense.
+
+        >>> Recipe.from_dict({"dimensions": ["physical_plausibility"], "seed": 7}).seed
+        7
+        """
+        known = tuple(each.name for each in dataclasses.fields(cls))
+        check_keys("recipe", values, known)
+        if "dimensions" not in values:
+            raise PairingError("recipe: dimensions is missing; name at least one dimension")
+        plain = {key: _tuple(value) for key, value in values.items()}
+        for key, owner in (("split", Split), ("thresholds", Thresholds)):
+            if key in plain and not isinstance(plain[key], owner):
+                names = tuple(each.name for each in dataclasses.fields(owner))
+                check_keys(f"recipe: {key}", plain[key], names)
+                plain[key] = owner(**plain[key])
+        return cls(**plain)
+
+    @classmethod
+    def from_toml(cls, text: str) -> Recipe:
+        """Recipe of a TOML text. Raises: PairingError where it is no TOML or no recipe."""
+        try:
+            return cls.from_dict(tomllib.loads(text))
+        except tomllib.TOMLDecodeError as error:
+            raise PairingError(f"recipe: this is no TOML ({error}); correct the file") from error
+
+    def to_json(self) -> str:
+        """One line of JSON with sorted keys."""
+        return json.dumps(self.to_dict(), sort_keys=True, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Recipe:
+        """Recipe of a JSON text. Raises: PairingError where it is no JSON or no recipe."""
+        try:
+            return cls.from_dict(json.loads(text))
+        except json.JSONDecodeError as error:
+            raise PairingError(f"recipe: this is no JSON ({error}); correct the file") from error
+
+    def _check_counts(self) -> None:
+        _check_kind_counts("counts", self.counts, self)
+        for kind in self.kinds:
+            if kind not in self.counts:
+                raise PairingError(
+                    f"recipe: kinds names {kind} but counts does not; add [counts.{kind}]"
+                )
+        check_keys("recipe: overrides", self.overrides, self.dimensions)
+        for dimension, counts in self.overrides.items():
+            _check_kind_counts(f"overrides.{dimension}", counts, self)
+
+
+def _check_kind_counts(place: str, counts: KindCounts, recipe: Recipe) -> None:
+    check_keys(f"recipe: {place}", counts, KINDS)
+    for kind, by_split in counts.items():
+        check_keys(f"recipe: {place}.{kind}", by_split, SPLITS)
+        for split, value in by_split.items():
+            parse_count(value, f"{place}.{kind}.{split}")
+        if counts != DEFAULT_COUNTS:
+            _check_meant(place, kind, by_split, recipe)
+
+
+def _check_meant(place: str, kind: Kind, by_split: SplitCounts, recipe: Recipe) -> None:
+    """Refuse counts that the rest of the recipe would leave without effect."""
+    if kind not in recipe.kinds:
+        reason = f": {LOSE_TIE_REASON}" if kind == "lose_tie" else ""
+        raise PairingError(
+            f"recipe: {place}.{kind} is given, but kinds is {list(recipe.kinds)}{reason}; "
+            f"name {kind} in kinds if you mean it, or leave its counts out"
+        )
+    if "ood" in by_split and not recipe.ood_generators:
+        raise PairingError(
+            f"recipe: {place}.{kind}.ood is {by_split['ood']!r}, but ood_generators is empty; "
+            "name the generators that are out of domain, or leave ood out"
+        )
+
+
+def _check_choice(place: str, value: object, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise PairingError(f"recipe: {place} is {value!r}; choose one of {', '.join(known)}")
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

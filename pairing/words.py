@@ -1,0 +1,26 @@
+"""The words of pairing as types; the contracts hold their meaning."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from warehouse import contracts
+
+Kind = Literal["win_lose", "win_tie", "lose_tie"]
+SplitName = Literal["train", "validation", "test", "ood"]
+Strategy = Literal["cross-prompt", "any-prompt", "in-prompt"]
+OodPrompts = Literal["any", "unseen"]
+
+KINDS: tuple[Kind, ...] = ("win_lose", "win_tie", "lose_tie")
+SPLITS: tuple[SplitName, ...] = ("train", "validation", "test", "ood")
+
+assert contracts.KINDS == KINDS, "kinds differ from the contract"
+assert contracts.SPLITS == SPLITS, "splits differ from the contract"
+
+Ints = NDArray[np.int64]
+Ordinals = NDArray[np.int32]
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]

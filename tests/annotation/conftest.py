@@ -1,0 +1,94 @@
+"""Label Studio's JSON, in small."""
+
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from annotation.events import Known, newest
+from annotation.judgement import Context
+
+DIMENSIONS = ("motion", "shape")
+START = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
+
+
+def stamp(minutes=0.0):
+    return (START + timedelta(minutes=minutes)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def answer(dimension, choice):
+    return {
+        "from_name": dimension,
+        "to_name": "video",
+        "type": "choices",
+        "value": {"choices": [choice]},
+    }
+
+
+def annotation(number, user=1, *, created=0.0, changed=None, **values):
+    """An annotation; `values` are dimension=choice, and fields of Label Studio's in capitals."""
+    fields = {key.lower(): value for key, value in values.items() if key.isupper()}
+    answers = [answer(key, value) for key, value in values.items() if not key.isupper()]
+    return {
+        "id": number,
+        "completed_by": user,
+        "result": answers,
+        "was_cancelled": False,
+        "ground_truth": False,
+        "created_at": stamp(created),
+        "updated_at": stamp(created if changed is None else changed),
+        "lead_time": 4.5,
+        **fields,
+    }
+
+
+def task(number, *annotations, item="default", created=0.0, changed=None, **data):
+    item_id = f"clip_{number}" if item == "default" else item
+    return {
+        "id": number,
+        "created_at": stamp(created),
+        "updated_at": stamp(created if changed is None else changed),
+        "data": {"item_id": item_id, "prompt": f"a ball {number}", "video": "v.mp4", **data},
+        "annotations": list(annotations),
+    }
+
+
+def known(*observed):
+    """What the warehouse knows after these events were stored."""
+    import pyarrow as pa
+
+    def table(name):
+        return pa.concat_tables([events.tables[name] for events in observed])
+
+    return Known(
+        labels=newest(table("label_events"), "label_events"),
+        tasks=newest(table("task_events"), "task_events"),
+        people=table("people"),
+        quarantine_ids=frozenset(table("quarantine")["quarantine_id"].to_pylist()),
+        item_ids=frozenset(table("items")["item_id"].to_pylist()),
+        prompt_ids=frozenset(table("prompts")["prompt_id"].to_pylist()),
+    )
+
+
+def context(**changes):
+    fields = {
+        "source": "11111111-1111-4111-8111-111111111111",
+        "pull_id": "pull",
+        "dimensions": DIMENSIONS,
+        "now": START + timedelta(days=1),
+    }
+    return Context(**{**fields, **changes})
+
+
+@pytest.fixture(scope="session")
+def studio():
+    return SimpleNamespace(
+        stamp=stamp,
+        answer=answer,
+        annotation=annotation,
+        task=task,
+        known=known,
+        context=context,
+        start=START,
+        dimensions=DIMENSIONS,
+    )

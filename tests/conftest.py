@@ -1,0 +1,58 @@
+"""Fixtures that several packages share: one real Label Studio server per test session."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from annotation import server
+from annotation.client import Client
+from warehouse.errors import PlatformError
+
+CHECKOUT = Path(__file__).parents[1]
+VIDEOS = Path(__file__).parent / "data" / "videos"
+
+
+@pytest.fixture(scope="session")
+def label_studio_binary():
+    """Program of the server's own environment; `make` installs it."""
+    default = CHECKOUT / ".venv-labelstudio" / "bin" / "label-studio"
+    return Path(os.environ.get("SOLI_LABEL_STUDIO", default)).absolute()
+
+
+@pytest.fixture(scope="session")
+def label_studio_template(label_studio_binary):
+    """Migrated data directory, made once per checkout: later starts take two seconds."""
+    try:
+        return server.prepare_template(
+            CHECKOUT / ".cache" / "labelstudio-template", label_studio_binary
+        )
+    except PlatformError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def media_root(tmp_path_factory):
+    """Folder that the server may serve from, with the four real clips in `clips/`."""
+    root = tmp_path_factory.mktemp("media")
+    shutil.copytree(VIDEOS, root / "clips")
+    return root
+
+
+@pytest.fixture(scope="session")
+def label_studio(label_studio_binary, label_studio_template, media_root, tmp_path_factory):
+    """A running server for the whole session; tests make projects of their own in it."""
+    home = tmp_path_factory.mktemp("label-studio")
+    with server.start(
+        home, label_studio_binary, media_root, template=label_studio_template
+    ) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def admin(label_studio):
+    """Client of the server's administrator."""
+    client = Client(label_studio.url, label_studio.token)
+    yield client
+    client.close()

@@ -1,0 +1,132 @@
+import signal
+import subprocess
+import sys
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from warehouse.contracts import TABLES
+from warehouse.face import KEEP, publish, versions
+from warehouse.store import Store
+from warehouse.views import VIEWS, view
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "home")
+
+
+def add_prompt(store, text):
+    store.append("prompts", pa.table({"prompt_id": [text], "text": [text], "attributes": ["{}"]}))
+
+
+def texts(store):
+    with duckdb.connect(store.home / "warehouse.duckdb", read_only=True) as db:
+        return [text for (text,) in db.execute("SELECT text FROM prompts ORDER BY 1").fetchall()]
+
+
+def test_readers_see_what_was_published(store):
+    add_prompt(store, "a")
+    publish(store)
+    add_prompt(store, "b")
+    assert texts(store) == ["a"]
+    publish(store)
+    assert texts(store) == ["a", "b"]
+
+
+def test_every_view_answers_on_an_empty_warehouse(store):
+    publish(store)
+    with duckdb.connect(store.home / "warehouse.duckdb", read_only=True) as db:
+        for name in VIEWS:
+            assert db.execute(f"FROM {name}").fetchall() == []
+            assert db.execute(f"FROM {name}_as_of(now())").fetchall() == []
+
+
+def test_every_table_and_column_has_a_comment(store):
+    publish(store)
+    with duckdb.connect(store.home / "warehouse.duckdb", read_only=True) as db:
+        bare = db.execute(
+            "SELECT table_name, column_name FROM duckdb_columns()"
+            " WHERE NOT internal AND coalesce(comment, '') = ''"
+        ).fetchall()
+        assert bare == []
+        documented = db.execute(
+            "SELECT view_name FROM duckdb_views() WHERE NOT internal AND comment <> ''"
+        ).fetchall()
+    public = {name for name, table in TABLES.items() if not table.private}
+    assert {name for (name,) in documented} == public | set(VIEWS)
+
+
+def test_each_sql_file_says_its_question_and_grain():
+    for name in VIEWS:
+        assert "One row per" in view(name).doc
+        assert "?" in view(name).doc or view(name).doc.startswith("What")
+
+
+def test_a_reader_of_an_old_face_goes_on_reading(store):
+    add_prompt(store, "a")
+    publish(store)
+    with duckdb.connect(store.home / "warehouse.duckdb", read_only=True) as old:
+        for text in "bcd":
+            add_prompt(store, text)
+            publish(store)
+        assert old.execute("SELECT count(*) FROM prompts").fetchone() == (1,)
+    assert len(texts(store)) == 4
+
+
+def test_only_a_few_faces_stay(store):
+    for _ in range(KEEP + 3):
+        publish(store)
+    assert sorted(versions(store.home / "face")) == list(range(4, KEEP + 4))
+
+
+def test_somebody_who_writes_into_a_face_and_is_killed_disturbs_nobody(store):
+    add_prompt(store, "a")
+    publish(store)
+    code = (
+        "import duckdb, os, sys\n"
+        "db = duckdb.connect(sys.argv[1]); db.execute('CREATE TABLE mine AS SELECT 1')\n"
+        "print('written', flush=True); sys.stdin.read()"
+    )
+    meddler = subprocess.Popen(
+        [sys.executable, "-c", code, str(store.home / "warehouse.duckdb")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert meddler.stdout.readline() == b"written\n"
+    add_prompt(store, "b")
+    publish(store)  # while the meddler holds the old face read-write
+    assert texts(store) == ["a", "b"]
+    meddler.send_signal(signal.SIGKILL)
+    meddler.communicate()
+    assert list((store.home / "face").glob("*.wal"))  # its log is left beside the old face
+    assert texts(store) == ["a", "b"]
+    publish(store)
+    assert texts(store) == ["a", "b"]
+
+
+def test_publishing_is_safe_to_kill(store):
+    add_prompt(store, "a")
+    publish(store)
+    code = (
+        "import os, sys; from pathlib import Path; import warehouse.face as face\n"
+        "face._point = lambda link, target: os._exit(9)\n"
+        "face.publish(face.Store(Path(sys.argv[1])))"
+    )
+    add_prompt(store, "b")
+    died = subprocess.run([sys.executable, "-c", code, str(store.home)], check=False)
+    assert died.returncode == 9
+    assert texts(store) == ["a"]
+    publish(store)
+    assert texts(store) == ["a", "b"]
+
+
+def test_a_face_can_be_deleted_and_made_again(store):
+    add_prompt(store, "a")
+    publish(store)
+    for path in (store.home / "face").iterdir():
+        path.unlink()
+    (store.home / "warehouse.duckdb").unlink()
+    publish(store)
+    assert texts(store) == ["a"]

@@ -1,0 +1,236 @@
+"""A pair set and a media table in, batches of items with the pairs among them out.
+
+Every item of a batch is encoded once and serves all its pairs, in all dimensions. Training reads
+the splits in TRAINING_SPLITS and no other row ever enters this process through `read_split`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from warehouse.errors import TrainingError
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+TRAINING_SPLITS = ("train", "validation")
+
+
+@dataclass(frozen=True)
+class PairSplit:
+    """Items and pairs of one split, all dimensions together.
+
+    Items are numbered 0, 1, ... in the order of `item_ids`; P pairs are ordered by dimension,
+    winner and other, whatever the order of the rows in the files.
+    """
+
+    item_ids: list[str]
+    prompt_ids: list[str]
+    """(N,) of each item."""
+    dimension: Ints
+    """(P,) index into the dimensions asked for."""
+    winner: Ints
+    """(P,) item numbers."""
+    other: Ints
+    """(P,) item numbers."""
+    mu: Floats
+    """(P,) probability that the winner is preferred."""
+    weight: Floats
+    """(P,) weight in the loss."""
+    tie: NDArray[np.bool_]
+    """(P,) the pair is a tie."""
+
+    @property
+    def pairs(self) -> int:
+        """P."""
+        return len(self.winner)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Items that are encoded together (numbers in the split) and pairs among them (rows of it)."""
+
+    items: Ints
+    pairs: Ints
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much of a split a plan of blocks uses."""
+
+    pairs: int
+    """Pairs in the split."""
+    used: int
+    """Pairs that stand in a block at least once."""
+    pair_uses: int
+    """Pairs over all blocks, repeats counted."""
+    encodings: int
+    """Items over all blocks: the forward passes paid for them."""
+
+
+def read_split(folder: str | Path, dimensions: tuple[str, ...], split: str) -> PairSplit:
+    """One split of a pair set.
+
+    folder: holds items.parquet and pairs.parquet, as the contracts pair_set_items and pairs say.
+    Raises: TrainingError where a file cannot be read, a dimension has no pairs in any split, or a
+        pair names an item that is not in the set.
+    """
+    items = _read(Path(folder) / "items.parquet", dimensions, split)
+    pairs = _read(Path(folder) / "pairs.parquet", dimensions, split)
+    ids = sorted(set(items["item_id"].to_pylist()))
+    number = {item: index for index, item in enumerate(ids)}
+    keys = zip(items["dimension"].to_pylist(), items["ordinal"].to_pylist(), strict=True)
+    place = {key: number[i] for key, i in zip(keys, items["item_id"].to_pylist(), strict=True)}
+    prompt = dict(zip(items["item_id"].to_pylist(), items["prompt_id"].to_pylist(), strict=True))
+    order = [("dimension", "ascending"), ("winner", "ascending"), ("other", "ascending")]
+    pairs = pairs.sort_by(order)
+    names = pairs["dimension"].to_pylist()
+    return PairSplit(
+        item_ids=ids,
+        prompt_ids=[prompt[item] for item in ids],
+        dimension=np.array([dimensions.index(name) for name in names], dtype=np.int64),
+        winner=_places(place, names, pairs["winner"].to_pylist(), folder),
+        other=_places(place, names, pairs["other"].to_pylist(), folder),
+        mu=_column(pairs, "mu"),
+        weight=_column(pairs, "weight"),
+        tie=pc.not_equal(pairs["kind"], "win_lose").to_numpy().astype(bool),
+    )
+
+
+def _read(path: Path, dimensions: tuple[str, ...], split: str) -> pa.Table:
+    wanted = (pc.field("split") == split) & pc.field("dimension").isin(list(dimensions))
+    try:
+        held = pc.unique(pq.read_table(path, columns=["dimension"])["dimension"]).to_pylist()
+        missing = sorted(set(dimensions) - set(held))
+        if missing:
+            raise TrainingError(
+                f"pair set {path.parent}: no {path.stem} of dimension {missing[0]}; it has "
+                f"{', '.join(sorted(held)) or 'none'}"
+            )
+        return pq.read_table(path, filters=wanted)
+    except (OSError, pa.ArrowException, KeyError) as error:
+        raise TrainingError(f"pair set: {path} cannot be read ({error}); build it again") from error
+
+
+def _places(
+    place: dict[tuple[str, int], int], names: list[str], ordinals: list[int], folder: str | Path
+) -> Ints:
+    try:
+        return np.array([place[key] for key in zip(names, ordinals, strict=True)], dtype=np.int64)
+    except KeyError as error:
+        raise TrainingError(
+            f"pair set {folder}: a pair names item {error.args[0]}, which is not in items.parquet "
+            "for this split; build the set again"
+        ) from error
+
+
+def _column(table: pa.Table, name: str) -> Floats:
+    values: Floats = table[name].to_numpy().astype(np.float64)
+    return values
+
+
+def media_of(media: pa.Table, item_ids: list[str]) -> pa.Table:
+    """Rows of a media table (item_id, path, prompt, ...) for these items, in their order.
+
+    Raises: TrainingError naming the first item that has none.
+    """
+    row = {item: index for index, item in enumerate(media["item_id"].to_pylist())}
+    missing = [item for item in item_ids if item not in row]
+    if missing:
+        raise TrainingError(
+            f"media table: {len(missing)} of {len(item_ids)} items have no row (first: "
+            f"{missing[0]}); add their paths and prompts"
+        )
+    return media.take(pa.array([row[item] for item in item_ids], pa.int64()))
+
+
+def plan_blocks(split: PairSplit, *, size: int, epochs: int, seed: int) -> list[Block]:
+    """Blocks of items, each item once per epoch, with all pairs of the set among a block's items.
+
+    A block grows by the item that has most pairs with those already in it; a pair counts less the
+    oftener it was used, so that over epochs all pairs have their turn. Ties are broken by the seed.
+    Blocks without any pair are left out.
+    Cost: O(size x pairs per item) per item and epoch.
+    """
+    rng = np.random.default_rng(seed)
+    graph = _Graph(split)
+    blocks = [block for _ in range(epochs) for block in graph.epoch(size, rng)]
+    return [block for block in blocks if len(block.pairs)]
+
+
+def plan_pairs(split: PairSplit, *, size: int, epochs: int, seed: int) -> list[Block]:
+    """The naive way: `size` pairs at random and the items in them; each pair once per epoch."""
+    rng = np.random.default_rng(seed)
+    blocks = []
+    for _ in range(epochs):
+        order = rng.permutation(split.pairs)
+        for start in range(0, len(order), size):
+            pairs = np.sort(order[start : start + size])
+            items = np.unique(np.concatenate([split.winner[pairs], split.other[pairs]]))
+            blocks.append(Block(items, pairs))
+    return blocks
+
+
+def coverage(split: PairSplit, blocks: list[Block]) -> Coverage:
+    """What a plan uses of its split."""
+    used = np.concatenate([block.pairs for block in blocks] or [np.zeros(0, np.int64)])
+    return Coverage(
+        pairs=split.pairs,
+        used=len(np.unique(used)),
+        pair_uses=len(used),
+        encodings=sum(len(block.items) for block in blocks),
+    )
+
+
+class _Graph:
+    """Items as nodes, pairs as edges, and how often each pair was used."""
+
+    def __init__(self, split: PairSplit) -> None:
+        ends = np.concatenate([split.winner, split.other])
+        order = np.argsort(ends, kind="stable")
+        self.neighbour = np.concatenate([split.other, split.winner])[order]
+        self.pair = np.tile(np.arange(split.pairs), 2)[order]
+        self.start = np.searchsorted(ends[order], np.arange(len(split.item_ids) + 1))
+        self.uses = np.zeros(split.pairs)
+
+    def edges(self, item: int) -> tuple[Ints, Ints]:
+        """Neighbours of an item and the pairs that lead there."""
+        part = slice(self.start[item], self.start[item + 1])
+        return self.neighbour[part], self.pair[part]
+
+    def epoch(self, size: int, rng: np.random.Generator) -> Iterator[Block]:
+        """Blocks that hold each item once."""
+        count = len(self.start) - 1
+        chance = rng.random(count)  # below 1: decides among equals only
+        free = np.ones(count, dtype=bool)
+        for seed_item in rng.permutation(count):
+            if free[seed_item]:
+                yield self._grow(int(seed_item), size, chance, free)
+
+    def _grow(self, item: int, size: int, chance: Floats, free: NDArray[np.bool_]) -> Block:
+        items, pairs = [], [np.zeros(0, np.int64)]
+        gain = np.zeros(len(free))
+        inside = np.zeros(len(free), dtype=bool)
+        near = np.zeros(0, np.int64)
+        while True:
+            neighbours, edges = self.edges(item)
+            pairs.append(edges[inside[neighbours]])
+            items.append(item)
+            inside[item], free[item] = True, False
+            np.add.at(gain, neighbours, 1 / (1 + self.uses[edges]))
+            near = np.concatenate([near, neighbours])
+            near = near[free[near]]
+            if len(items) == size or not len(near):
+                break
+            item = int(near[np.argmax(gain[near] + chance[near])])
+        used = np.sort(np.concatenate(pairs))
+        self.uses[used] += 1
+        return Block(np.array(items, dtype=np.int64), used)

@@ -1,0 +1,154 @@
+"""DeepSpeed: its configuration computed from ours, its process group, its quirks.
+
+No compiler is ever needed: Adam is torch's and the shared-memory collective is switched off.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from training.config import OptimizerConfig, TrainConfig
+from training.model import RewardModel
+
+NEVER = 2**31 - 1  # steps between DeepSpeed's own progress lines
+
+
+def deepspeed_config(config: TrainConfig) -> dict[str, Any]:
+    """DeepSpeed's configuration for a run. A micro-batch is one block of items."""
+    optimizer = config.optimizer
+    return {
+        "train_micro_batch_size_per_gpu": 1,
+        "gradient_accumulation_steps": config.batch.accumulation,
+        "gradient_clipping": optimizer.clip,
+        "zero_optimization": {"stage": config.engine.zero_stage},
+        "bf16": {"enabled": config.engine.precision == "bf16"},
+        "optimizer": {
+            "type": "AdamW",
+            "params": {
+                "lr": optimizer.lr,
+                "betas": [optimizer.beta1, optimizer.beta2],
+                "eps": 1e-8,
+                "weight_decay": optimizer.weight_decay,
+                "torch_adam": True,
+            },
+        },
+        "steps_per_print": NEVER,
+        "wall_clock_breakdown": False,
+    }
+
+
+def schedule(
+    kind: Literal["linear", "cosine", "constant"], steps: int, warmup: float
+) -> Callable[[int], float]:
+    """Factor on the peak learning rate at each optimiser step 0, 1, ... steps - 1.
+
+    warmup: share of the steps; the first step already has a rate above 0.
+
+    >>> rate = schedule("linear", 10, 0.2)
+    >>> [round(rate(step), 3) for step in (0, 1, 2, 6, 10)]
+    [0.5, 1.0, 1.0, 0.5, 0.0]
+    """
+    rising = math.ceil(steps * warmup)
+
+    def factor(step: int) -> float:
+        if step < rising:
+            return (step + 1) / rising
+        way = min((step - rising) / max(steps - rising, 1), 1.0)
+        courses = {
+            "linear": 1 - way,
+            "cosine": (1 + math.cos(math.pi * way)) / 2,
+            "constant": 1.0,
+        }
+        return courses[kind]
+
+    return factor
+
+
+def parameter_groups(model: RewardModel, config: OptimizerConfig) -> list[dict[str, Any]]:
+    """Backbone and head at their own rates, each with and without weight decay."""
+    groups = []
+    for part, lr in ((model.backbone, config.lr), (model.head, config.head_lr)):
+        for decays in (True, False):
+            chosen = [p for name, p in part.named_parameters() if _decays(name, p) is decays]
+            decay = config.weight_decay if decays else 0.0
+            groups.append({"params": chosen, "lr": lr, "weight_decay": decay})
+    return [group for group in groups if group["params"]]
+
+
+def _decays(name: str, parameter: nn.Parameter) -> bool:
+    return parameter.ndim > 1 and not name.endswith("query")
+
+
+def start(model: RewardModel, config: TrainConfig, steps: int) -> Any:
+    """The DeepSpeed engine for a run of so many optimiser steps."""
+    deepspeed = _deepspeed()
+    if config.engine.checkpointing:
+        model.backbone.base.gradient_checkpointing_enable({"use_reentrant": False})
+    factor = schedule(config.optimizer.schedule, steps, config.optimizer.warmup)
+
+    def scheduler(optimizer: Optimizer) -> LambdaLR:
+        return LambdaLR(optimizer, factor)
+
+    engine, *_ = deepspeed.initialize(
+        model=model,
+        model_parameters=parameter_groups(model, config.optimizer),
+        config=deepspeed_config(config),
+        lr_scheduler=scheduler,
+        dist_init_required=False,
+    )
+    return engine
+
+
+def _deepspeed() -> Any:
+    """DeepSpeed, quiet and without its compiled parts, with a process group."""
+    if not torch.cuda.is_available():
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else it warns that it found none
+    import deepspeed  # noqa: PLC0415  # seconds to import, and only training needs it
+
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    _single_process_defaults()
+    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    deepspeed.init_distributed(dist_backend=backend, verbose=False)
+    return deepspeed
+
+
+def _single_process_defaults() -> None:
+    """The variables that torchrun would set, where nobody launched us."""
+    if "RANK" in os.environ:
+        return
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    os.environ.update(
+        RANK="0",
+        LOCAL_RANK="0",
+        WORLD_SIZE="1",
+        MASTER_ADDR="127.0.0.1",
+        MASTER_PORT=str(port),
+    )
+
+
+def stop() -> None:
+    """Close the process group at the end of the process; DeepSpeed cannot open a second one."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
+@contextmanager
+def whole_weights(engine: Any) -> Iterator[RewardModel]:
+    """The model with all its weights on every process, also where ZeRO-3 has cut them up."""
+    deepspeed = _deepspeed()
+    model: RewardModel = engine.module
+    cut = engine.zero_optimization_stage() == 3  # noqa: PLR2004  # the only stage that cuts weights
+    with deepspeed.zero.GatheredParameters(list(model.parameters()), enabled=cut):
+        yield model

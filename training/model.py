@@ -1,0 +1,174 @@
+"""The reward model: a backbone, a head beside it, and what scoring must know about both.
+
+A checkpoint folder holds base/ (loadable by transformers), head.safetensors and soli.json.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from training.backbone import InternVL
+from training.config import HeadConfig, TrainConfig
+from training.heads import HPQA
+from training.video import FramePolicy
+from warehouse.digest import value_digest
+from warehouse.errors import TrainingError
+
+FORMAT = 1
+MODEL_DIGITS = 16  # hex digits of a model id, as for pair sets
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What soli.json says: everything besides weights that a reward depends on."""
+
+    dimensions: tuple[str, ...]
+    head: HeadConfig
+    frames: FramePolicy
+    prompt_template: str
+    precision: str = "fp32"
+
+
+class RewardModel(nn.Module):
+    """Rewards of items, one per dimension, from one encoding each."""
+
+    def __init__(self, backbone: InternVL, head: HPQA, spec: ModelSpec) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+        self.spec = spec
+
+    @classmethod
+    def create(cls, config: TrainConfig) -> RewardModel:
+        """Pretrained backbone and a fresh head, whose weights depend on the seed alone.
+
+        Raises: TrainingError for a base model, layer index or head count that does not fit.
+        """
+        backbone = InternVL.from_pretrained(config.base_model, config.engine.precision)
+        spec = ModelSpec(
+            config.dimensions,
+            config.head,
+            backbone.policy(config.frames.count),
+            config.prompt_template,
+            config.engine.precision,
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(config.seed)
+            return cls(backbone, _head(backbone, spec), spec)
+
+    @classmethod
+    def from_pretrained(cls, checkpoint: str | Path) -> RewardModel:
+        """Load a checkpoint in evaluation mode.
+
+        Raises: TrainingError where a part is missing, of another format, or does not fit.
+        """
+        folder = Path(checkpoint)
+        spec = read_spec(folder)
+        backbone = InternVL.from_pretrained(folder / "base", spec.precision)
+        head = _head(backbone, spec)
+        path = folder / "head.safetensors"
+        try:
+            weights = load_file(path)
+            head.load_state_dict(weights)
+        except (OSError, SafetensorError, RuntimeError) as error:
+            raise TrainingError(f"{path}: not the head of this model: {error}") from error
+        return cls(backbone, head.to(weights["query"].dtype), spec).eval()
+
+    def save_pretrained(self, checkpoint: str | Path) -> None:
+        """Write base/, head.safetensors and soli.json into a folder."""
+        folder = Path(checkpoint)
+        self.backbone.save_pretrained(folder / "base")
+        weights = {name: w.detach().cpu().contiguous() for name, w in self.head.state_dict().items()}
+        save_file(weights, folder / "head.safetensors")
+        text = json.dumps({"format": FORMAT, **spec_json(self.spec)}, indent=2)
+        (folder / "soli.json").write_text(text + "\n")
+
+    def forward(self, ids: Tensor, mask: Tensor, frames: Tensor) -> Tensor:
+        """Rewards (B, Q) of items given as (B, S) ids and mask, and uint8 (B, T, H, W, 3) frames."""
+        states, last = self.backbone(ids, mask, frames, self.spec.head.layers)
+        rewards: Tensor = self.head(states, last, mask)
+        return rewards
+
+    def tokens(self, prompt: str) -> list[int]:
+        """Token ids of an item with this prompt."""
+        return self.backbone.tokens(prompt, self.spec.prompt_template, self.spec.frames.count)
+
+    @torch.no_grad()
+    def rewards(self, prompts: Sequence[str], frames: Tensor) -> Tensor:
+        """Rewards (B, Q) in fp32 of items given by prompt and uint8 (B, T, H, W, 3) frames."""
+        ids, mask = self.backbone.collate([self.tokens(prompt) for prompt in prompts])
+        device = self.head.query.device
+        rewards: Tensor = self(ids.to(device), mask.to(device), frames.to(device))
+        return rewards.float().cpu()
+
+
+def weights_digest(model: nn.Module) -> str:
+    """SHA-256 over names, types, shapes and bytes of all weights, 64 hex digits."""
+    sha = hashlib.sha256()
+    for name, weight in sorted(model.state_dict().items()):
+        plain = weight.detach().cpu().contiguous()
+        sha.update(f"{name} {plain.dtype} {tuple(plain.shape)}\n".encode())
+        sha.update(plain.view(torch.uint8).numpy().tobytes() if plain.numel() else b"")
+    return sha.hexdigest()
+
+
+def model_id(weights_sha256: str, spec: ModelSpec) -> str:
+    """Identity of a model: the same weights used the same way, on any machine and path."""
+    return value_digest({"weights": weights_sha256, "spec": spec_json(spec)})[:MODEL_DIGITS]
+
+
+def spec_json(spec: ModelSpec) -> dict[str, object]:
+    """The spec as JSON-able values."""
+    values: dict[str, object] = json.loads(json.dumps(asdict(spec)))
+    return values
+
+
+def read_spec(checkpoint: Path) -> ModelSpec:
+    """What soli.json of a checkpoint says.
+
+    Raises: TrainingError where it is missing, of another format, or not complete.
+    """
+    path = checkpoint / "soli.json"
+    try:
+        values = json.loads(path.read_text())
+        if values["format"] != FORMAT:
+            raise TrainingError(f"{path} has format {values['format']!r}; this is format {FORMAT}")
+        head = HeadConfig(**{**values["head"], "layers": tuple(values["head"]["layers"])})
+        return ModelSpec(
+            dimensions=tuple(values["dimensions"]),
+            head=head,
+            frames=FramePolicy(**values["frames"]),
+            prompt_template=values["prompt_template"],
+            precision=values["precision"],
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TrainingError(
+            f"{path}: no checkpoint of Soli can be read here ({error!r}); give the folder that "
+            "training wrote"
+        ) from error
+
+
+def _head(backbone: InternVL, spec: ModelSpec) -> HPQA:
+    above = [index for index in spec.head.layers if index > backbone.layers]
+    if above:
+        raise TrainingError(
+            f"head.layers: index {above[0]} is out of range; the language model of "
+            f"{backbone.source} has {backbone.layers} layers, so the highest is {backbone.layers}"
+        )
+    head = HPQA(
+        backbone.hidden_size,
+        len(spec.head.layers),
+        len(spec.dimensions),
+        heads=spec.head.heads,
+        dropout=spec.head.dropout,
+    )
+    return head.to(backbone.base.dtype)

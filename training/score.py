@@ -1,0 +1,134 @@
+"""Rewards of clips: a checkpoint and a media table in, a table of rewards out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, overload
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from training.model import RewardModel
+from training.progress import Advance, silent
+from training.video import FrameCache, Frames, read_frames
+from warehouse.errors import TrainingError
+
+BATCH_ITEMS = 16
+
+REWARDS = pa.schema(
+    [
+        pa.field("item_id", pa.string(), nullable=False),
+        pa.field("dimension", pa.string(), nullable=False),
+        pa.field("reward", pa.float64(), nullable=False),
+    ]
+)
+UNREADABLE = pa.schema(
+    [
+        pa.field("item_id", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+    ]
+)
+
+
+@overload
+def score(
+    checkpoint: str | Path,
+    media: pa.Table,
+    progress: Advance = ...,
+    *,
+    on_error: Literal["raise"] = ...,
+    frame_cache: str | Path | None = ...,
+) -> pa.Table: ...
+@overload
+def score(
+    checkpoint: str | Path,
+    media: pa.Table,
+    progress: Advance = ...,
+    *,
+    on_error: Literal["report"],
+    frame_cache: str | Path | None = ...,
+) -> tuple[pa.Table, pa.Table]: ...
+def score(
+    checkpoint: str | Path,
+    media: pa.Table,
+    progress: Advance = silent,
+    *,
+    on_error: Literal["raise", "report"] = "raise",
+    frame_cache: str | Path | None = None,
+) -> pa.Table | tuple[pa.Table, pa.Table]:
+    """Rewards of every item in every dimension of a checkpoint.
+
+    media: columns item_id, path and prompt; media_sha256 is used where it is there.
+    on_error: `raise` ends at the first clip that cannot be read; `report` leaves such clips out and
+        returns a second table (item_id, reason) that names them.
+    frame_cache: folder of decoded frames, as training uses it; None decodes without keeping.
+    Returns: (item_id, dimension, reward), by item and then in the checkpoint's order of dimensions;
+        the same whatever the order of the rows.
+    Raises: TrainingError naming the clip, or where item_ids stand twice.
+    """
+    model = RewardModel.from_pretrained(checkpoint)
+    rows = _rows(media)
+    cache = FrameCache(frame_cache, model.spec.frames) if frame_cache else None
+    rewards: list[np.ndarray[tuple[int, int], np.dtype[np.float64]]] = []
+    scored: list[str] = []
+    bad: list[dict[str, str]] = []
+    for start in range(0, len(rows), BATCH_ITEMS):
+        batch = []
+        for row in rows[start : start + BATCH_ITEMS]:
+            try:
+                batch.append((row, _frames(model, row, cache)))
+            except TrainingError as error:
+                if on_error == "raise":
+                    raise
+                bad.append({"item_id": row["item_id"], "reason": str(error)})
+        if batch:
+            scored += [row["item_id"] for row, _ in batch]
+            rewards.append(_rewards(model, batch))
+        progress(min(start + BATCH_ITEMS, len(rows)), len(rows), "")
+    table = _table(scored, model.spec.dimensions, rewards)
+    return (table, pa.Table.from_pylist(bad, UNREADABLE)) if on_error == "report" else table
+
+
+Row = dict[str, str]
+
+
+def _rows(media: pa.Table) -> list[Row]:
+    """Rows of the media table in the order of item_id."""
+    rows: list[Row] = sorted(media.to_pylist(), key=lambda row: str(row["item_id"]))
+    for one, two in zip(rows, rows[1:], strict=False):
+        if one["item_id"] == two["item_id"]:
+            raise TrainingError(f"media table: item {one['item_id']} stands twice; give each once")
+    return rows
+
+
+def _frames(model: RewardModel, row: Row, cache: FrameCache | None) -> Frames:
+    if cache:
+        return cache.frames(row["path"], row.get("media_sha256"))
+    return read_frames(row["path"], model.spec.frames)
+
+
+def _rewards(
+    model: RewardModel, batch: list[tuple[Row, Frames]]
+) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """Rewards (B, Q) of items that were read."""
+    frames = torch.from_numpy(np.stack([frames for _, frames in batch]))
+    rewards = model.rewards([row["prompt"] for row, _ in batch], frames)
+    result: np.ndarray[tuple[int, int], np.dtype[np.float64]] = rewards.double().numpy()
+    return result
+
+
+def _table(
+    items: list[str],
+    dimensions: tuple[str, ...],
+    rewards: list[np.ndarray[tuple[int, int], np.dtype[np.float64]]],
+) -> pa.Table:
+    values = np.concatenate(rewards) if rewards else np.zeros((0, len(dimensions)))
+    return pa.table(
+        [
+            pa.array(np.repeat(np.array(items, dtype=object), len(dimensions)), pa.string()),
+            pa.array(list(dimensions) * len(items), pa.string()),
+            pa.array(values.ravel(), pa.float64()),
+        ],
+        schema=REWARDS,
+    )

@@ -1,0 +1,192 @@
+"""A clip in, a few small RGB frames out; decoded once per clip and policy, kept on disk.
+
+Shapes: T frames, H x W pixels, 3 channels. PyAV gets an open file, never a URL, and only demuxers
+of container formats: a playlist under a video's name is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import av
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn.functional import interpolate
+
+from warehouse.digest import value_digest
+from warehouse.errors import TrainingError
+
+Frames = NDArray[np.uint8]  # (T, H, W, 3), RGB
+
+DEMUXERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,gif,ogg"
+
+
+@dataclass(frozen=True)
+class FramePolicy:
+    """Which frames of a clip are taken, and at which size. Stored with the checkpoint."""
+
+    count: int
+    """Frames at equal distances, first and last of the clip included; short clips repeat some."""
+    height: int
+    """Pixels."""
+    width: int
+    """Pixels."""
+
+
+def frame_indices(total: int, count: int) -> list[int]:
+    """Which of `total` frames are taken: equal distances, the first and the last among them.
+
+    A single frame is taken from the middle. With fewer frames than asked for, frames repeat.
+
+    >>> frame_indices(120, 8)
+    [0, 17, 34, 51, 68, 85, 102, 119]
+    >>> frame_indices(2, 4), frame_indices(9, 1)
+    ([0, 0, 1, 1], [4])
+    """
+    if count == 1:
+        return [(total - 1) // 2]
+    return [round(i * (total - 1) / (count - 1)) for i in range(count)]
+
+
+def read_frames(path: str | Path, policy: FramePolicy) -> Frames:
+    """Frames of a clip under a policy.
+
+    Returns: uint8 (T, H, W, 3).
+    Raises: TrainingError, naming the file, where it is missing, empty, no video, cut or damaged.
+    Cost: one decode from the first frame to the last, no seek; memory for the chosen frames only.
+    """
+    with _opened(path) as file, _decoding(path):
+        total = _count_frames(file, path)
+        wanted = frame_indices(total, policy.count)
+        frames = _decode(file, path, set(wanted), total, policy)
+    return np.stack([frames[index] for index in wanted])
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[BinaryIO]:
+    try:
+        with Path(path).open("rb") as file:
+            if not os.fstat(file.fileno()).st_size:
+                raise TrainingError(f"video {path} is empty (0 bytes); fetch it again")
+            yield file
+    except OSError as error:
+        raise TrainingError(
+            f"video {path} cannot be opened ({error.strerror}); check the item's uri"
+        ) from error
+
+
+@contextmanager
+def _decoding(path: str | Path) -> Iterator[None]:
+    """FFmpeg's complaints become one error that names the file."""
+    try:
+        yield
+    except (av.FFmpegError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise TrainingError(
+            f"video {path} cannot be decoded ({reason}); it is cut, damaged or no video"
+        ) from error
+
+
+def _container(file: BinaryIO) -> Any:
+    file.seek(0)
+    return av.open(file, mode="r", container_options={"format_whitelist": DEMUXERS})
+
+
+def _stream(container: Any, path: str | Path) -> Any:
+    if not container.streams.video:
+        raise TrainingError(f"video {path} holds no video stream; check the item's uri")
+    stream = container.streams.video[0]
+    stream.codec_context.thread_count = 1  # the same frames on any machine
+    stream.codec_context.options = {"err_detect": "explode"}
+    return stream
+
+
+def _count_frames(file: BinaryIO, path: str | Path) -> int:
+    """Frames the file holds, by its packets; more declared than held means it was cut."""
+    with _container(file) as container:
+        stream = _stream(container, path)
+        packets = sum(1 for p in container.demux(stream) if p.size and not p.is_discard)
+        if packets < stream.frames:
+            raise _cut(path, packets, stream.frames)
+    if not packets:
+        raise TrainingError(f"video {path} holds no frame; generate it again")
+    return packets
+
+
+def _decode(
+    file: BinaryIO, path: str | Path, wanted: set[int], total: int, policy: FramePolicy
+) -> dict[int, Frames]:
+    frames, seen = {}, 0
+    with _container(file) as container:
+        for index, frame in enumerate(container.decode(_stream(container, path))):
+            seen = index + 1
+            if frame.is_corrupt:
+                raise TrainingError(f"video {path}: frame {index} is damaged; fetch it again")
+            if index in wanted:
+                frames[index] = resize(frame.to_ndarray(format="rgb24"), policy)
+    if not wanted <= frames.keys():
+        raise _cut(path, seen, total)
+    return frames
+
+
+def _cut(path: str | Path, held: int, declared: int) -> TrainingError:
+    return TrainingError(
+        f"video {path} is cut or damaged: {held} of {declared} frames decode; fetch it again"
+    )
+
+
+def resize(image: Frames, policy: FramePolicy) -> Frames:
+    """One (H, W, 3) image at the policy's size: bicubic with antialias, as the image processors."""
+    pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None]
+    size = (policy.height, policy.width)
+    if tuple(pixels.shape[2:]) != size:
+        pixels = interpolate(pixels, size=size, mode="bicubic", antialias=True)
+    result: Frames = pixels[0].permute(1, 2, 0).contiguous().numpy()
+    return result
+
+
+def file_digest(path: str | Path) -> str:
+    """SHA-256 of a file's bytes. Raises: TrainingError where it cannot be read."""
+    with _opened(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class FrameCache:
+    """Decoded frames on disk, one uint8 .npy per (media digest, policy); safe to share and kill.
+
+    A clip replaced under the same name has another digest and is decoded anew.
+    """
+
+    def __init__(self, folder: str | Path, policy: FramePolicy) -> None:
+        self.folder = Path(folder)
+        self.policy = policy
+
+    def frames(self, path: str | Path, media_sha256: str | None = None) -> Frames:
+        """Frames of a clip, memory-mapped; decoded first where the cache does not have them.
+
+        Raises: TrainingError as `read_frames`.
+        """
+        target = self._target(media_sha256 or file_digest(path))
+        if not target.exists():
+            _write_atomically(target, read_frames(path, self.policy))
+        mapped: Frames = np.load(target, mmap_mode="r", allow_pickle=False)
+        return mapped
+
+    def _target(self, digest: str) -> Path:
+        key = value_digest({"media": digest, "policy": asdict(self.policy)})
+        return self.folder / key[:2] / f"{key}.npy"
+
+
+def _write_atomically(target: Path, frames: Frames) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=target.parent, suffix=".part", delete=False) as file:
+        np.save(file, frames, allow_pickle=False)
+    Path(file.name).replace(target)

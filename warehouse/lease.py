@@ -1,0 +1,60 @@
+"""One writer at a time: a lock the kernel releases when its holder dies, and who holds it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from warehouse.errors import StoreError
+
+POLL_SECONDS = 0.1
+
+
+@contextmanager
+def lease(path: Path, purpose: str, wait: float = 60.0) -> Iterator[None]:
+    """Hold the writer's lease for the block.
+
+    path: the lock file; made where it is missing.
+    purpose: said to others who wait, e.g. "ingest".
+    wait: seconds to wait for another holder before giving up.
+    Raises: StoreError naming the holder's process and purpose.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        _acquire(descriptor, path, wait)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "for": purpose}).encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)  # releases the lock
+
+
+def _acquire(descriptor: int, path: Path, wait: float) -> None:
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise StoreError(
+                    f"the warehouse is being written by {holder(path)}; wait for it to end, or"
+                    f" end that process, then try again (waited {wait:.0f} s)"
+                ) from None
+            time.sleep(POLL_SECONDS)
+        else:
+            return
+
+
+def holder(path: Path) -> str:
+    """Words for who wrote the lock file last."""
+    try:
+        who = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return "another process"
+    return f"process {who.get('pid')} ({who.get('for')})"

@@ -1,0 +1,16 @@
+-- How well does each model order pass above fail?
+-- grain: model, pair set, dimension and split
+-- acc: share of win-lose pairs with the winner's reward above the other's
+-- pairs: win-lose pairs behind it
+SELECT
+  model_id,
+  pair_set_id,
+  dimension,
+  split,
+  value AS acc,
+  low,
+  high,
+  pairs,
+  items
+FROM evaluations_as_of(moment)
+WHERE metric = 'acc'

@@ -1,0 +1,133 @@
+"""Views of the reading face: each base table over its files, each question as one .sql file.
+
+A question is written once, as the body of a table macro with the parameter `moment`:
+  NAME_as_of(T)   what was known at T (observed_at <= T)
+  NAME            the same, now
+The header of a .sql file is its documentation:
+  -- one sentence: the question it answers
+  -- grain: one row per ...
+  -- column: meaning                      (a column named in a contract needs no line)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+import duckdb
+
+from warehouse.contracts import SQL_TYPES, TABLES, Column, Table
+
+FOREVER = "TIMESTAMPTZ 'infinity'"
+
+# Each view may read the base tables and the views above it.
+VIEWS = (
+    "answers",
+    "labels",
+    "label_progress",
+    "pass_rates",
+    "latest_consensus",
+    "latest_agreement",
+    "annotator_quality",
+    "disagreement_queue",
+    "pair_stats",
+    "model_accuracy",
+    "rewards",
+    "lineage",
+)
+
+
+@dataclass(frozen=True)
+class View:
+    """One .sql file, taken apart."""
+
+    name: str
+    doc: str
+    columns: dict[str, str]
+    body: str
+
+
+@cache
+def view(name: str) -> View:
+    """Read warehouse/sql/NAME.sql."""
+    text = resources.files("warehouse").joinpath(f"sql/{name}.sql").read_text()
+    header = [line[2:].strip() for line in text.splitlines() if line.startswith("--")]
+    body = "\n".join(line for line in text.splitlines() if not line.startswith("--")).strip()
+    matches = (re.match(r"([a-z_0-9]+): (.+)", line) for line in header)
+    columns = {match[1]: match[2] for match in matches if match}
+    grain = columns.pop("grain")
+    return View(name, f"{header[0]} One row per {grain}.", columns, body)
+
+
+@cache
+def column_docs() -> dict[str, str]:
+    """Meaning of every column name that a contract explains, first contract first."""
+    docs: dict[str, str] = {}
+    for table in TABLES.values():
+        for column in table.columns:
+            docs.setdefault(column.name, column.doc)
+    return docs
+
+
+def create(
+    db: duckdb.DuckDBPyConnection, files: Mapping[str, Sequence[str]], *, comments: bool = False
+) -> None:
+    """Create every table, macro and view.
+
+    files: Parquet files per table of record; none: the table is empty.
+    comments: write the meaning of each table and column into the database, for people.
+    """
+    db.execute("SET TimeZone = 'UTC'")
+    for name, paths in files.items():
+        create_table(db, TABLES[name], paths)
+    for name in VIEWS:
+        _create_view(db, view(name))
+    if comments:
+        _comment_all(db, list(files))
+
+
+def create_table(db: duckdb.DuckDBPyConnection, table: Table, files: Sequence[str]) -> None:
+    """Create the view of one table of record over its files, and its as-of macro."""
+    columns = ", ".join(f"{c.name}::{SQL_TYPES[c.kind]} AS {c.name}" for c in table.columns)
+    empty = ", ".join(f"NULL AS {c.name}" for c in table.columns)
+    source = f"read_parquet([{', '.join(map(_quoted, files))}])" if files else None
+    rows = f"FROM {source}" if source else f"FROM (SELECT {empty}) WHERE false"
+    db.execute(f"CREATE VIEW {table.name} AS SELECT {columns} {rows}")
+    db.execute(
+        f"CREATE MACRO {table.name}_as_of(moment) AS TABLE"
+        f" SELECT * FROM {table.name} WHERE observed_at <= moment"
+    )
+
+
+def _create_view(db: duckdb.DuckDBPyConnection, view: View) -> None:
+    db.execute(f"CREATE MACRO {view.name}_as_of(moment) AS TABLE {view.body}")
+    db.execute(f"CREATE VIEW {view.name} AS FROM {view.name}_as_of({FOREVER})")
+
+
+def _comment_all(db: duckdb.DuckDBPyConnection, tables: Sequence[str]) -> None:
+    for table in (TABLES[name] for name in tables):
+        doc = f"{table.doc} Key: {', '.join(table.key)}."
+        _comment(db, table.name, doc, {c.name: _words(c) for c in table.columns})
+    for question in map(view, VIEWS):
+        described = db.execute(f"DESCRIBE {question.name}").fetchall()
+        known = column_docs() | question.columns
+        _comment(db, question.name, question.doc, {name: known[name] for name, *_ in described})
+
+
+def _words(column: Column) -> str:
+    return column.doc + (f"; {column.check}" if column.check else "")
+
+
+def _comment(
+    db: duckdb.DuckDBPyConnection, name: str, doc: str, columns: Mapping[str, str]
+) -> None:
+    db.execute(f"COMMENT ON VIEW {name} IS {_quoted(doc)}")
+    for column, words in columns.items():
+        db.execute(f"COMMENT ON COLUMN {name}.{column} IS {_quoted(words)}")
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
