@@ -39,17 +39,19 @@ class Interval:
     reason: str | None = None
 
 
-def check(replicates: int, level: float) -> None:
-    """Refuse a level outside (0, 1), and too few replicates for a tail.
+def check(replicates: int, level: float, seed: int) -> None:
+    """Refuse a level outside (0, 1), too few replicates for a tail, and a seed that is none.
 
     Raises: AgreementError.
     """
     if not 0 < level < 1:
         raise AgreementError(f"level {level} of an interval lies outside (0, 1); 0.95 is usual")
-    if replicates < MINIMUM_REPLICATES:
+    if not isinstance(replicates, int) or replicates < MINIMUM_REPLICATES:
         raise AgreementError(
-            f"{replicates} replicates are too few; give at least {MINIMUM_REPLICATES}"
+            f"{replicates} bootstrap replicates; give a whole number from {MINIMUM_REPLICATES} on"
         )
+    if not isinstance(seed, int) or seed < 0:
+        raise AgreementError(f"bootstrap seed {seed}; give a whole number from 0 on")
 
 
 def bootstrap_intervals(
@@ -65,14 +67,14 @@ def bootstrap_intervals(
     clusters: (P, C) items of each prompt in each of the histogram's cells, to draw prompts;
         without it, single items are drawn.
     Returns: statistic -> Interval, the same for the same histogram and seed.
-    Raises: AgreementError for a level outside (0, 1) or fewer than 100 replicates.
+    Raises: AgreementError as `check` does.
 
     >>> cells = Histogram(np.array([[0, 3], [1, 2], [2, 1], [3, 0]]), np.array([40, 10, 10, 60]))
     >>> interval = bootstrap_intervals(cells, replicates=2_000)["alpha"]
     >>> round(interval.low, 2), round(interval.high, 2)
     (0.67, 0.85)
     """
-    check(replicates, level)
+    check(replicates, level, seed)
     units = int(histogram.items.sum()) if clusters is None else len(clusters)
     if units <= 1:
         return dict.fromkeys(RATIOS, Interval(None, None, 0, TOO_FEW))

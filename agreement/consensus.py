@@ -41,6 +41,7 @@ class ConsensusRule:
 
     def __post_init__(self) -> None:
         """Refuse a rule that decides nothing, or both ways."""
+        object.__setattr__(self, "prior", dawid_skene.Prior.of(self.prior))
         if self.method not in METHODS:
             raise AgreementError(f"consensus method {self.method!r}: take {' or '.join(METHODS)}")
         if self.minimum_votes < 1:

@@ -19,7 +19,10 @@ algorithm; priors as in Raykar et al. (2010), Learning from crowds.
 from __future__ import annotations
 
 import logging
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -51,16 +54,31 @@ class Prior:
 
     def __post_init__(self) -> None:
         """Refuse numbers that mean nothing."""
-        if min(self.right, self.wrong) < 0 or self.right < self.wrong:
+        if not math.inf > self.right >= self.wrong >= 0:
             raise AgreementError(
                 f"Dawid-Skene prior right={self.right}, wrong={self.wrong}: give right >= wrong "
                 ">= 0; annotators are right more often than wrong"
             )
-        if self.iterations < 1 or self.tolerance <= 0:
+        if self.iterations < 1 or not self.tolerance > 0:
             raise AgreementError(
                 f"Dawid-Skene iterations={self.iterations}, tolerance={self.tolerance}: "
                 "both must be above 0"
             )
+
+    @classmethod
+    def of(cls, value: Any) -> Prior:
+        """Prior from itself, or from a section of a settings file.
+
+        Raises: AgreementError for anything else; TypeError for a field that there is not.
+
+        >>> Prior.of({"right": 9}).right
+        9
+        """
+        if isinstance(value, Prior):
+            return value
+        if isinstance(value, Mapping):
+            return cls(**value)
+        raise AgreementError(f"Dawid-Skene prior {value!r}: give right, wrong, ... by name")
 
 
 @dataclass(frozen=True)

@@ -46,12 +46,13 @@ class MeasureConfig:
     """Of the coins that Dawid-Skene gives each annotator."""
 
     def __post_init__(self) -> None:
-        """Refuse an unknown unit; the bootstrap checks its own numbers."""
+        """Refuse what cannot be measured; the bootstrap checks its own numbers."""
+        object.__setattr__(self, "prior", Prior.of(self.prior))
         if self.unit not in ("item", "prompt"):
             raise AgreementError(f"bootstrap unit {self.unit!r}: take item or prompt")
-        if len(set(self.slices)) < len(self.slices):
-            raise AgreementError(f"slices {', '.join(self.slices)}: name each column once")
-        bootstrap.check(self.replicates, self.level)
+        if len(set(self.slices)) < len(self.slices) or not isinstance(self.slices, tuple):
+            raise AgreementError(f"slices {self.slices!r}: give a list that names each column once")
+        bootstrap.check(self.replicates, self.level, self.seed)
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,11 @@ class Book:
         self.tasks[key] = state
         self.task_keys.setdefault(key[0], set()).add(key)
 
+    def elsewhere(self, key: AnnotationKey, task: TaskKey) -> bool:
+        """Whether an annotation stands in another task: a server never moves one."""
+        states = self.labels.get(key, {}).values()
+        return any(state.task != task and state.standing != "withdrawn" for state in states)
+
     def observe_label(
         self, key: AnnotationKey, dimension: str, now: LabelState, when: datetime
     ) -> None:

@@ -190,8 +190,10 @@ def _observe_annotations(book: Book, task: Task) -> set[AnnotationKey]:
     digest = text_digest(json.dumps(task.data, sort_keys=True, default=str))
     book.observe_task((task.id, task.created_at), TaskState(item_id, digest), task.updated_at)
     _item(book, task, item_id)
-    found = [_observe_annotation(book, task, item_id, raw) for raw in task.annotations]
-    return {key for key in found if key is not None}
+    seen: set[AnnotationKey] = set()
+    for raw in task.annotations:
+        _observe_annotation(book, task, item_id, raw, seen)
+    return seen
 
 
 def _reject_task(book: Book, task: Task) -> None:
@@ -206,20 +208,26 @@ def _reject_task(book: Book, task: Task) -> None:
         book.reject(Rejection(None, "no_item_id", detail, raw), task, readable)
 
 
-def _observe_annotation(book: Book, task: Task, item_id: str, raw: Any) -> AnnotationKey | None:
-    """Store or reject each unit of an annotation; returns its key where it has one."""
+def _observe_annotation(
+    book: Book, task: Task, item_id: str, raw: Any, seen: set[AnnotationKey]
+) -> None:
+    """Store or reject each unit of an annotation, and note its key in `seen`."""
     annotation = read_annotation(raw)
     if isinstance(annotation, str):
         number = raw_id(raw)
         detail = f"annotation {number} is unreadable ({annotation}); look at the payload"
         book.reject(Rejection(None, "unreadable_annotation", detail, raw), task, None, number)
-        return None
+        return
+    key = (annotation.id, annotation.created_at)
+    if key in seen or book.elsewhere(key, (task.id, task.created_at)):
+        detail = f"annotation {annotation.id} stands twice; keep it in one task, once"
+        book.reject(Rejection(None, "repeated_annotation", detail, raw), task, annotation)
+        return
+    seen.add(key)
     judgement = _judged(annotation, raw, book.context)
     for rejection in judgement.rejections:
         book.reject(rejection, task, annotation)
-    key = (annotation.id, annotation.created_at)
     _store(book, LabelFrame(key, item_id, task), annotation, judgement)
-    return key
 
 
 @dataclass(frozen=True)

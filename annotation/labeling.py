@@ -106,13 +106,19 @@ def _block(dimension: Dimension, position: int) -> str:
         f'name="{dimension.name}" toName="{OBJECT}" choice="single" showInline="true"'
         f' required="true" requiredMessage={_attribute(f"{title}: answer Pass or Fail")}'
     )
+    hints = [f'  <Header size="6" value={_attribute(line)}/>' for line in dimension.guidelines]
     lines = [
         '<View className="soli-dimension">',
-        f'  <Header size="4" value={_attribute(f"{title}: {dimension.question}")}/>',
+        f'  <Header size="4" value="{title}"/>',
+        '  <View className="soli-question">',
+        f'    <Header size="5" value={_attribute(dimension.question)}/>',
+        "  </View>",
         f"  <Choices {controls}>",
         f"    {answers}",
         "  </Choices>",
-        *(f'  <Header size="6" value={_attribute(line)}/>' for line in dimension.guidelines),
+        '  <View className="soli-guidelines">',
+        *(f"  {hint}" for hint in hints),
+        "  </View>",
         "</View>",
     ]
     return "\n".join("      " + line for line in lines)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from warehouse.errors import PlatformError
 
-USAGE, FAILED, INTERRUPTED = 2, 1, 130
+FAILED, INTERRUPTED = 1, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -20,16 +20,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Exit code of a command line; nothing is raised unless `--debug` is given."""
-    from typer.exceptions import Abort, TyperException
-
     from flows.cli import app
 
     try:
-        app(arguments, prog_name="soli", standalone_mode=False)
-    except TyperException as error:
-        error.show()
-        return int(error.exit_code)
-    except (Abort, KeyboardInterrupt):
+        app(arguments, prog_name="soli")
+    except SystemExit as stop:  # typer's own: usage errors, --help, --version, done
+        return stop.code if isinstance(stop.code, int) else 0
+    except KeyboardInterrupt:
         return _fail("interrupted; the same command goes on where it stopped", INTERRUPTED)
     except PlatformError as error:
         if "--debug" in arguments:

@@ -133,9 +133,7 @@ def story(settings: Settings, keep_server: bool) -> Outcome:
         consensus_digest=measure.consensus_digest(consensus),
         pair_set_digest=pairs.digest,
         learned=learned,
-        agreement=[
-            row for row in measured.report.agreement.to_pylist() if row["slice"] == "all"
-        ],
+        agreement=[row for row in measured.report.agreement.to_pylist() if row["slice"] == "all"],
         events=_event_counts(settings.store),
         steps=meter.steps,
     )
@@ -264,20 +262,24 @@ class _Runner:
 
 def _note(result: object) -> str:
     """One line about a step's result."""
+    if isinstance(result, list):
+        return "; ".join(filter(None, map(_note, result)))
     match result:
-        case str():
-            return result
-        case servers.LabelStudio():
-            return result.url
-        case measure.Measurement():
-            return "gates open: " + ", ".join(result.open)
-        case pair.Built():
-            return f"{sum(row['pairs'] for row in result.counts)} pairs, digest {result.digest[:16]}"
-        case train.Trained():
-            return f"{result.steps} steps, model {result.model_id[:16]}"
-        case [Ingested(), *_]:
-            return _words(result[0].events) or "nothing new"
-    return ""
+        case str() as note:
+            return note
+        case servers.LabelStudio(url=url):
+            return url
+        case measure.Measurement() as measured:
+            return f"open: {', '.join(measured.open)}"
+        case pair.Built() as built:
+            pairs = sum(row["pairs"] for row in built.counts)
+            return f"{pairs} pairs, digest {built.digest[:16]}"
+        case train.Trained() as trained:
+            return f"{trained.steps} steps, model {trained.model_id[:16]}"
+        case Ingested() as pulled:
+            return _words(pulled.events) or "nothing new"
+        case _:
+            return ""
 
 
 def _perform(settings: Settings, state: State, phase: str) -> dict[str, int]:

@@ -178,9 +178,7 @@ class _Survey:
         for task in tasks:
             annotations = task.get("annotations")
             if isinstance(annotations, list):
-                people = {
-                    str(a.get("completed_by")) for a in annotations if isinstance(a, Mapping)
-                }
+                people = {str(a.get("completed_by")) for a in annotations if isinstance(a, Mapping)}
                 self.most_annotators = max(self.most_annotators, len(people))
             yield task
 

@@ -12,7 +12,7 @@ from agreement.gates import GateRule, judge, open_dimensions
 from agreement.report import MeasureConfig, Report, agreement_report
 from flows.settings import Settings, owned
 from warehouse.contracts import METHODS
-from warehouse.digest import table_digest
+from warehouse.digest import table_digest, value_digest
 from warehouse.errors import AgreementError, GateStop, SettingsError
 from warehouse.face import publish
 from warehouse.store import Store, contract_of
@@ -46,18 +46,36 @@ def labels_of(store: Store) -> pa.Table:
 
 def measure(settings: Settings, store: Store, *, dry_run: bool = False) -> Measurement:
     """Measure agreement, judge the gates, and write both with the annotators' numbers."""
-    report = agreement_report(
-        labels_of(store), owned(MeasureConfig, "agreement", settings.agreement)
-    )
-    dimensions = sorted(set(report.agreement["dimension"].to_pylist()))
-    gates = judge(report.agreement, gate_rules(settings, dimensions))
-    if not dry_run:
-        with store.writing("measure agreement"):
+    with store.writing("measure agreement"):
+        found = agreement_report(
+            labels_of(store), owned(MeasureConfig, "agreement", settings.agreement)
+        )
+        report = Report(
+            _renewed(store, found.agreement, "measurement_id"),
+            _renewed(store, found.annotators, "measurement_id"),
+            found.summary,
+        )
+        dimensions = sorted(set(report.agreement["dimension"].to_pylist()))
+        gates = judge(report.agreement, gate_rules(settings, dimensions))
+        if not dry_run:
             store.append("agreement", report.agreement)
             store.append("annotators", report.annotators)
             store.append("gates", gates)
             publish(store)
     return Measurement(report, gates)
+
+
+def _renewed(store: Store, table: pa.Table, column: str) -> pa.Table:
+    """The table under an id that changes with every new label event.
+
+    Labels that change and change back would otherwise find their old id, and the newest rows of a
+    table would not be those of the newest labels.
+    """
+    events = store.query("SELECT count(*) AS n FROM label_events")["n"][0].as_py()
+    ids = [value_digest([old, events]) for old in table[column].unique().to_pylist()]
+    position = table.schema.get_field_index(column)
+    renewed = pa.array(ids * table.num_rows if len(ids) == 1 else [], pa.string())
+    return table.set_column(position, table.schema.field(column), renewed)
 
 
 def gate_rules(settings: Settings, dimensions: list[str]) -> dict[str, tuple[GateRule, ...]]:
@@ -101,8 +119,13 @@ def build(settings: Settings, store: Store, *, dry_run: bool = False) -> dict[st
     with store.writing("build the consensus"):
         labels = labels_of(store)
         tables = {
-            method: build_consensus(
-                labels, owned(ConsensusRule, "consensus", settings.consensus | {"method": method})
+            method: _renewed(
+                store,
+                build_consensus(
+                    labels,
+                    owned(ConsensusRule, "consensus", settings.consensus | {"method": method}),
+                ),
+                "consensus_id",
             )
             for method in METHODS
         }

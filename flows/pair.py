@@ -21,6 +21,7 @@ from warehouse.errors import GateStop, PairingError, StoreError
 from warehouse.face import publish
 from warehouse.store import Store
 
+
 @dataclass(frozen=True)
 class Built:
     """A pair set in the warehouse and its folder of files."""
@@ -40,8 +41,8 @@ def recipe_of(settings: Settings, store: Store, path: Path | None = None) -> Rec
     if path is not None:
         try:
             return Recipe.from_toml(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise PairingError(f"recipe {path} cannot be read: {error.strerror}") from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise PairingError(f"recipe {path} cannot be read: {error}") from error
     found = store.query("SELECT DISTINCT dimension FROM consensus ORDER BY 1")
     return Recipe.from_dict({"dimensions": found["dimension"].to_pylist()} | settings.pairs)
 
@@ -61,9 +62,7 @@ def build(
             "SELECT item_id, prompt_id, generator, media_sha256 FROM items ORDER BY item_id"
         )
         as_of = committed(store, str(consensus["consensus_id"][0]))
-        pair_set = build_pairs(
-            consensus, items, recipe, as_of=as_of, code_version=version("soli")
-        )
+        pair_set = build_pairs(consensus, items, recipe, as_of=as_of, code_version=version("soli"))
         identity = pair_set.pair_set_id
         folder = store.home / "pair_sets" / identity
         rows = counts(blocks_of(pair_set.pairs)).to_pylist()
@@ -120,7 +119,7 @@ def committed(store: Store, consensus_id: str) -> datetime:
 def known(store: Store, identity: str) -> bool:
     """Whether the pair set is in the warehouse already."""
     rows = store.query("SELECT 1 FROM pair_sets WHERE pair_set_id = $p", {"p": identity})
-    return rows.num_rows > 0
+    return bool(rows.num_rows)
 
 
 def newest_pair_set(store: Store, start: str | None = None) -> dict[str, Any]:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, ParamSpec
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-PASS, FAIL, GREY, INK = "#0072B2", "#D55E00", "#9AA0A6", "#202124"
+PASS, FAIL, GREEN, VIOLET = "#0072B2", "#D55E00", "#009E73", "#CC79A7"  # Okabe and Ito
+GREY, INK = "#9AA0A6", "#202124"
+VALIDATION = "validation_acc/"
 SPLIT_COLORS = {"validation": GREY, "test": PASS, "ood": FAIL}
 SPLIT_NAMES = {"validation": "validation", "test": "held-out prompts", "ood": "out of domain"}
 STATISTIC_NAMES = {"alpha": "α", "kappa": "κ", "ac1": "AC1", "raw": "raw"}
 # Landis & Koch (1977): lower ends of slight, fair, moderate, substantial, almost perfect.
 LANDIS_KOCH = (0.0, 0.2, 0.4, 0.6, 0.8)
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -25,11 +28,28 @@ STYLE: dict[str, Any] = {
     "axes.titlesize": 11,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
     "text.color": INK,
     "svg.hashsalt": "soli",  # same numbers, same bytes
     "svg.fonttype": "none",
 }
 Rows = Sequence[dict[str, Any]]
+P = ParamSpec("P")
+
+
+def _styled(draw: Callable[P, Figure]) -> Callable[P, str]:
+    """Draw under our style; the SVG element of the figure, without the XML head."""
+
+    @wraps(draw)
+    def drawn(*arguments: P.args, **options: P.kwargs) -> str:
+        buffer = io.StringIO()
+        with mpl.rc_context(STYLE):
+            draw(*arguments, **options).savefig(buffer, format="svg", metadata={"Date": None})
+        text = buffer.getvalue()
+        return text[text.index("<svg") :]
+
+    return drawn
 
 
 def words(dimension: str) -> str:
@@ -41,7 +61,8 @@ def words(dimension: str) -> str:
     return dimension.replace("_", " ").capitalize()
 
 
-def agreement(rows: Rows) -> str:
+@_styled
+def agreement(rows: Rows) -> Figure:
     """Each statistic of each dimension with its interval, over Landis and Koch's bands."""
     dimensions = sorted({row["dimension"] for row in rows})
     figure, axes = _figure(1, 1, height=0.75 * len(dimensions) + 1.2)
@@ -53,13 +74,13 @@ def agreement(rows: Rows) -> str:
         for step, (statistic, name) in enumerate(STATISTIC_NAMES.items()):
             row = known.get((dimension, statistic))
             if row and row["value"] is not None:
-                color = (PASS, FAIL, "#009E73", GREY)[step]
+                color = (PASS, FAIL, GREEN, GREY)[step]
                 _interval(axis, row, y + 0.27 - 0.18 * step, color, name if y == 0 else None)
     axis.set_yticks(range(len(dimensions)), [words(name) for name in reversed(dimensions)])
     axis.set_xlim(min(0.0, axis.get_xlim()[0]), 1)
     axis.set_xlabel("agreement, 95 % bootstrap interval; dotted: slight, fair, moderate, ...")
     figure.legend(loc="outside upper right", ncols=4, frameon=False)
-    return _svg(figure)
+    return figure
 
 
 def _interval(axis: Axes, row: dict[str, Any], y: float, color: str, label: str | None) -> None:
@@ -69,7 +90,8 @@ def _interval(axis: Axes, row: dict[str, Any], y: float, color: str, label: str 
     axis.plot([row["value"]], [y], "o", color=color, ms=5, label=label)
 
 
-def annotators(rows: Rows) -> str:
+@_styled
+def annotators(rows: Rows) -> Figure:
     """Sensitivity against specificity of each annotator, one panel a dimension."""
     dimensions = sorted({row["dimension"] for row in rows})
     figure, axes = _figure(1, len(dimensions), height=3.2)
@@ -81,26 +103,28 @@ def annotators(rows: Rows) -> str:
         axis.set(title=words(dimension), xlim=(0.5, 1.02), ylim=(0.5, 1.02))
         axis.set_xlabel("P(says fail | fail)")
     axes[0].set_ylabel("P(says pass | pass)")
-    return _svg(figure)
+    return figure
 
 
-def scores(rows: Rows) -> str:
+@_styled
+def scores(rows: Rows) -> Figure:
     """Rewards of held-out items by consensus label, one panel a dimension."""
     dimensions = sorted({row["dimension"] for row in rows})
     figure, axes = _figure(1, len(dimensions), height=3.0)
     for axis, dimension in zip(axes, dimensions, strict=True):
         chosen = [row for row in rows if row["dimension"] == dimension]
-        bins = np.histogram_bin_edges([row["reward"] for row in chosen], bins=24)
+        bins = np.histogram_bin_edges([row["reward"] for row in chosen], bins=24).tolist()
         for label, color in (("fail", FAIL), ("pass", PASS)):
             values = [row["reward"] for row in chosen if row["label"] == label]
             axis.hist(values, bins=bins, color=color, alpha=0.6, label=label)
         axis.set(title=words(dimension), xlabel="reward")
     axes[0].set_ylabel("items never trained on")
     axes[0].legend(frameon=False)
-    return _svg(figure)
+    return figure
 
 
-def accuracy(rows: Rows, goal: float) -> str:
+@_styled
+def accuracy(rows: Rows, goal: float) -> Figure:
     """ACC with its interval per dimension and split; chance is 0.5."""
     dimensions = sorted({row["dimension"] for row in rows})
     figure, axes = _figure(1, 1, height=0.7 * len(dimensions) + 1.2)
@@ -115,45 +139,38 @@ def accuracy(rows: Rows, goal: float) -> str:
                     label = SPLIT_NAMES[split] if y == 0 else None
                     _interval(axis, row, y + 0.22 - 0.22 * step, SPLIT_COLORS[split], label)
     axis.set_yticks(range(len(dimensions)), [words(name) for name in reversed(dimensions)])
-    axis.set(xlim=(0.2, 1.01), xlabel=f"ACC, 95 % interval by prompt; dashed: chance, dotted: {goal}")
+    axis.set(
+        xlim=(0.2, 1.01), xlabel=f"ACC, 95 % interval by prompt; dashed: chance, dotted: {goal}"
+    )
     figure.legend(loc="outside upper right", ncols=3, frameon=False)
-    return _svg(figure)
+    return figure
 
 
-def curve(rows: Rows) -> str:
-    """Loss and accuracy during training."""
-    figure, axes = _figure(1, 2, height=2.8)
-    steps = [row["step"] for row in rows if row.get("loss") is not None]
-    for name, color in (("loss", INK), ("loss_win_lose", PASS), ("loss_win_tie", FAIL)):
-        values = [row.get(name) for row in rows if row.get("loss") is not None]
-        if any(value is not None for value in values):
-            shown = [np.nan if value is None else value for value in values]
-            axes[0].plot(steps, shown, color=color, lw=1.4, label=name.replace("_", " "))
-    axes[0].set(title="Loss", xlabel="step")
-    axes[0].legend(frameon=False)
-    axes[1].plot(steps, [r.get("train_acc", np.nan) for r in rows if r.get("loss") is not None],
-                 color=GREY, lw=1.2, label="train batches")  # fmt: skip
-    names = sorted({key for row in rows for key in row if key.startswith("validation_acc")})
-    for name, color in zip(names, (PASS, FAIL, "#009E73", "#CC79A7"), strict=False):
-        points = [(row["step"], row[name]) for row in rows if row.get(name) is not None]
-        label = words(name.removeprefix("validation_acc_")) + ", validation"
-        axes[1].plot(*zip(*points, strict=True), "o-", ms=3, color=color, lw=1.4, label=label)
-    axes[1].set(title="Pair accuracy", xlabel="step", ylim=(0, 1.02))
-    axes[1].legend(frameon=False, fontsize=8)
-    return _svg(figure)
+@_styled
+def curve(rows: Rows) -> Figure:
+    """Loss and accuracy during training; rows are the lines of curve.jsonl."""
+    figure, (losses, accuracies) = _figure(1, 2, height=2.8)
+    names = {"loss": INK, "win_lose_loss": PASS, "win_tie_loss": FAIL}
+    for name, color in names.items():
+        _line(losses, rows, name, color, name.replace("_", " "))
+    _line(accuracies, rows, "train_acc", GREY, "train batches")
+    validated = sorted({key for row in rows for key in row if key.startswith(VALIDATION)})
+    for name, color in zip(validated, (PASS, FAIL, GREEN, VIOLET), strict=False):
+        _line(accuracies, rows, name, color, f"{words(name.removeprefix(VALIDATION))}, validation")
+    losses.set(title="Loss", xlabel="step")
+    accuracies.set(title="Pair accuracy", xlabel="step", ylim=(0, 1.02))
+    for axis in (losses, accuracies):
+        if axis.has_data():
+            axis.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def _line(axis: Axes, rows: Rows, name: str, color: str, label: str) -> None:
+    points = [(row["step"], row[name]) for row in rows if row.get(name) is not None]
+    if points:
+        axis.plot(*zip(*points, strict=True), color=color, lw=1.3, label=label)
 
 
 def _figure(rows: int, columns: int, height: float) -> tuple[Figure, list[Axes]]:
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(9.2, height), layout="constrained")
-        axes = figure.subplots(rows, columns, squeeze=False)
-    return figure, list(axes.flat)
-
-
-def _svg(figure: Figure) -> str:
-    """SVG element of a figure, without the XML head."""
-    buffer = io.StringIO()
-    with mpl.rc_context(STYLE):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    text = buffer.getvalue()
-    return text[text.index("<svg") :]
+    figure = Figure(figsize=(9.2, height), layout="constrained")
+    return figure, list(figure.subplots(rows, columns, squeeze=False).flat)

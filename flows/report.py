@@ -99,9 +99,7 @@ def collect(store: Store, model_id: str, truth: Path | None = None) -> dict[str,
             "agreement": plots.agreement([r for r in agreement if r["statistic"] != "prevalence"]),
             "annotators": plots.annotators(annotators),
             "scores": plots.scores(rewards),
-            "accuracy": plots.accuracy(
-                [row | {"value": row["acc"]} for row in accuracies], GOAL
-            ),
+            "accuracy": plots.accuracy([row | {"value": row["acc"]} for row in accuracies], GOAL),
             "curve": plots.curve(curve),
         },
     }
@@ -147,7 +145,9 @@ def example_item(store: Store, model_id: str) -> str:
         m=model_id,
     )
     if not rows:
-        rows = _rows(store, "SELECT min(item_id) AS item_id FROM scores WHERE model_id = $m", m=model_id)
+        rows = _rows(
+            store, "SELECT min(item_id) AS item_id FROM scores WHERE model_id = $m", m=model_id
+        )
     return str(rows[0]["item_id"])
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pairing.words import Floats, Ints, Kind, Ordinals, SplitName
 from warehouse.contracts import PAIR_SET_ITEMS, PAIRS
@@ -51,10 +52,11 @@ def pairs_table(blocks: list[Block], pair_set_id: str) -> pa.Table:
 def blocks_of(pairs: pa.Table) -> Iterator[Block]:
     """Blocks of a table of pairs in any order, sorted by dimension, split and kind."""
     names = ("dimension", "split", "kind")
-    keys = [pairs[name].combine_chunks().dictionary_encode() for name in names]
-    words = [key.dictionary.to_pylist() for key in keys]
+    words = [pc.unique(pairs[name]).to_pylist() for name in names]
     sizes = [max(1, len(each)) for each in words]
-    codes = np.ravel_multi_index([key.indices.to_numpy() for key in keys], sizes)
+    codes = np.zeros(pairs.num_rows, dtype=np.int32)
+    for name, known, size in zip(names, words, sizes, strict=True):
+        codes = codes * size + pc.index_in(pairs[name], pa.array(known, pa.string())).to_numpy()
     numbers = {name: pairs[name].to_numpy() for name in ("winner", "other", "mu", "weight")}
     parts = {
         tuple(each[i] for each, i in zip(words, np.unravel_index(code, sizes), strict=True)): code

@@ -39,7 +39,9 @@ def check_names(
 ) -> None:
     """Refuse anything but distinct names, out of the `known` ones where those are given."""
     if not isinstance(values, tuple):
-        raise PairingError(f"recipe: {place} is {values!r}; write a list of names")
+        raise PairingError(
+            f"recipe: {place} is {values!r}; write a list of names (a tuple in Python)"
+        )
     if not values and not empty:
         raise PairingError(f"recipe: {place} is empty; name at least one")
     for value in values:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pairing.blocks import Block
 from pairing.counts import Count
@@ -29,7 +30,7 @@ class Request:
     """Pairs asked for in one dimension, split and kind, and the decks to draw them from.
 
     first, second: ordinals in deck order; second is None for ties.
-    items: decided items of the dimension and split, (pass, fail).
+    items: decided items of the dimension and split, (pass, fail); groups: their split groups.
     """
 
     dimension: str
@@ -37,6 +38,7 @@ class Request:
     kind: Kind
     count: Count
     items: tuple[int, int]
+    groups: int
     first: Ints
     second: Ints | None
     sampler: Sampler
@@ -59,7 +61,8 @@ class Request:
         passes, fails = self.items
         return (
             f"{self.dimension}, {self.split}, {self.kind}: {self.available:,} pairs exist "
-            f"({passes:,} pass and {fails:,} fail items, {self.strategy})"
+            f"({passes:,} pass and {fails:,} fail items, split groups: {self.groups:,}, "
+            f"{self.strategy})"
         )
 
 
@@ -119,6 +122,7 @@ def _request(
         kind,
         recipe.count(dimension, split, kind),
         (len(sides["pass"]), len(sides["fail"])),
+        _groups(frozen, np.concatenate(list(sides.values()))),
         first,
         second,
         sampler,
@@ -132,6 +136,10 @@ def _deck(ordinals: Ints, frozen: Frozen, *key: object) -> Ints:
     return np.asarray(ordinals[deck_order(item_ids, *key)])
 
 
+def _groups(frozen: Frozen, ordinals: Ints) -> int:
+    return int(pc.count_distinct(frozen.items["group"].take(pa.array(ordinals))).as_py())
+
+
 def _sampler(frozen: Frozen, recipe: Recipe, first: Ints, second: Ints | None) -> Sampler:
     inside = recipe.strategy == "in-prompt"
     column = frozen.items["prompt_id" if inside else "group"].combine_chunks()
@@ -143,15 +151,15 @@ def _sampler(frozen: Frozen, recipe: Recipe, first: Ints, second: Ints | None) -
 
 
 def _checked(request: Request) -> Request:
-    asked, available = request.number, request.available
-    if asked > available:
-        raise PairingError(
-            f"pairs: {request.explanation}, {asked:,} asked for; ask for fewer, or for "
-            f"'all' or 'up to {asked}'"
-        )
+    asked = request.number
     if request.empty and request.count.form != "up to":
         raise PairingError(
             f"pairs: {request.explanation}; change the split's fractions or the strategy, label "
             "more items, or ask for 'up to' a number"
+        )
+    if asked > request.available:
+        raise PairingError(
+            f"pairs: {request.explanation}, {asked:,} asked for; ask for fewer, or for "
+            f"'all' or 'up to {asked}'"
         )
     return request

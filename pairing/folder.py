@@ -15,7 +15,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pairing.blocks import blocks_of, items_digest, pairs_digest, set_digest, without_stamp
+from pairing.blocks import (
+    blocks_of,
+    items_digest,
+    pairs_digest,
+    repeated,
+    set_digest,
+    without_stamp,
+)
 from pairing.pairset import FORMAT, PairSet
 from warehouse.contracts import PAIR_SET_ITEMS, PAIRS, Table
 from warehouse.errors import PairingError
@@ -127,19 +134,39 @@ def _read_manifest(path: Path) -> dict[str, Any]:
 
 
 def _read_table(path: Path, contract: Table) -> pa.Table:
+    repeating = ["pair_set_id", "dimension", "split", "kind"]
     try:
-        table = pq.read_table(path, partitioning=None)
+        coded = pq.read_table(path, partitioning=None, read_dictionary=repeating)
     except FileNotFoundError as error:
         raise PairingError(f"{path} is missing; {_AGAIN}") from error
     except (OSError, pa.ArrowException) as error:
         raise PairingError(f"{path} cannot be read ({_line(error)}); {_AGAIN}") from error
+    columns = [_plain(column) for column in coded.columns]
     expected = without_stamp(contract.schema)
-    if not table.schema.equals(expected):
+    if (coded.column_names, [c.type for c in columns]) != (expected.names, expected.types):
         raise PairingError(
-            f"{path} has columns {', '.join(table.column_names)}, not those of the contract "
+            f"{path} has columns {', '.join(coded.column_names)}, not those of the contract "
             f"{contract.name} ({', '.join(expected.names)}); {_AGAIN}"
         )
+    table = pa.Table.from_arrays(columns, schema=expected)
+    empty = [field.name for field in expected if table[field.name].null_count]
+    if empty:
+        raise PairingError(f"{path} is damaged: {empty[0]} has rows without a value; {_AGAIN}")
     return table
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Strings of a coded column; chunks of one value share memory: they are most of a set."""
+    if not pa.types.is_dictionary(column.type):
+        return column
+    chunks: list[pa.Array] = []
+    for chunk in column.chunks:
+        values = chunk.unique().to_pylist()
+        if len(values) == 1 and not chunk.null_count:
+            chunks += repeated(values[0], len(chunk), pa.string()).chunks
+        else:
+            chunks.append(chunk.cast(pa.string()))
+    return pa.chunked_array(chunks, pa.string())
 
 
 def _line(error: Exception) -> str:

@@ -121,10 +121,8 @@ def pair_set_row(pair_set: PairSet, path: str) -> pa.Table:
 def _check_total(asked: list[Request]) -> None:
     total = sum(request.number for request in asked)
     if total == 0:
-        raise PairingError(
-            "pairs: the recipe makes no pair at all: "
-            + "; ".join(request.explanation for request in asked)
-        )
+        why = "; ".join(request.explanation for request in asked) or "every count is 0"
+        raise PairingError(f"pairs: the recipe makes no pair at all ({why}); ask for some")
     if total > MOST_PAIRS:
         raise PairingError(
             f"pairs: the recipe makes {total:,} pairs, more than {MOST_PAIRS:,}; "

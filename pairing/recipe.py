@@ -103,6 +103,8 @@ class Recipe:
         check_text("name", self.name)
         _check_choice("strategy", self.strategy, get_args(Strategy))
         _check_choice("ood_prompts", self.ood_prompts, get_args(OodPrompts))
+        _check_owner("split", self.split, Split)
+        _check_owner("thresholds", self.thresholds, Thresholds)
         check_flag("soft", self.soft)
         check_whole("seed", self.seed, 0)
         if self.max_per_item is not None:
@@ -203,6 +205,13 @@ def _check_meant(place: str, kind: Kind, by_split: SplitCounts, recipe: Recipe) 
 def _check_choice(place: str, value: object, known: tuple[str, ...]) -> None:
     if value not in known:
         raise PairingError(f"recipe: {place} is {value!r}; choose one of {', '.join(known)}")
+
+
+def _check_owner(place: str, value: object, owner: type) -> None:
+    if not isinstance(value, owner):
+        raise PairingError(
+            f"recipe: {place} is {value!r}; give a {owner.__name__}, or use Recipe.from_dict"
+        )
 
 
 def _tuple(value: Any) -> Any:

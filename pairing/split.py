@@ -100,7 +100,7 @@ def _join(parent: Ints, first: int, second: int) -> None:
 
 def _codes(column: pa.ChunkedArray) -> Ints:
     """Dense codes of a column's values, -1 for null."""
-    indices = column.combine_chunks().dictionary_encode().indices
+    indices = column.cast(pa.string()).combine_chunks().dictionary_encode().indices
     return np.asarray(pc.fill_null(indices, -1).to_numpy().astype(np.int64))
 
 

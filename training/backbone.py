@@ -22,8 +22,8 @@ from transformers.utils import logging as transformers_logging
 from training.video import FramePolicy
 from warehouse.errors import TrainingError
 
-transformers_logging.set_verbosity_error()
-transformers_logging.disable_progress_bar()
+transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 PREPROCESSOR = "preprocessor_config.json"
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import types
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from itertools import pairwise
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from warehouse.errors import TrainingError
@@ -32,10 +33,13 @@ class FrameConfig:
     """Frames taken at equal distances, the first and the last of the clip among them."""
     shift: int = 0
     """Training only: a clip is moved by up to this many pixels each way, edges repeated."""
+    mirror: float = 0.0
+    """Training only: share of clips mirrored; a prompt that names a side is then wrong."""
 
     def __post_init__(self) -> None:
         _require(self.count >= 1, "frames.count", self.count, "at least 1")
         _require(self.shift >= 0, "frames.shift", self.shift, "0 or more pixels")
+        _require(0 <= self.mirror <= 1, "frames.mirror", self.mirror, "in [0, 1]")
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class HeadConfig:
 
     def __post_init__(self) -> None:
         _require(len(self.layers) >= 1, "head.layers", self.layers, "at least one index")
-        ascending = all(a < b for a, b in zip(self.layers, self.layers[1:], strict=False))
+        ascending = all(a < b for a, b in pairwise(self.layers))
         _require(ascending and self.layers[0] >= 0, "head.layers", self.layers, "ascending, >= 0")
         _require(self.heads >= 1, "head.heads", self.heads, "at least 1")
         _require(0 <= self.dropout < 1, "head.dropout", self.dropout, "in [0, 1)")
@@ -76,7 +80,7 @@ class BatchConfig:
     """What one micro-step sees."""
 
     kind: Literal["blocks", "pairs"] = "blocks"
-    """blocks: items with all the pairs of the set among them; pairs: a few pairs and their items."""
+    """blocks: items and all pairs of the set among them; pairs: a few pairs and their items."""
     size: int = 16
     """Items of a block, or number of pairs."""
     accumulation: int = 1

@@ -216,10 +216,11 @@ class _Graph:
                 yield self._grow(int(seed_item), size, chance, free)
 
     def _grow(self, item: int, size: int, chance: Floats, free: NDArray[np.bool_]) -> Block:
-        items, pairs = [], [np.zeros(0, np.int64)]
+        items: list[int] = []
+        pairs: list[Ints] = [np.zeros(0, np.int64)]
         gain = np.zeros(len(free))
         inside = np.zeros(len(free), dtype=bool)
-        near = np.zeros(0, np.int64)
+        near: Ints = np.zeros(0, np.int64)
         while True:
             neighbours, edges = self.edges(item)
             pairs.append(edges[inside[neighbours]])

@@ -113,7 +113,7 @@ def _deepspeed() -> Any:
     """DeepSpeed, quiet and without its compiled parts, with a process group."""
     if not torch.cuda.is_available():
         os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else it warns that it found none
-    import deepspeed  # noqa: PLC0415  # seconds to import, and only training needs it
+    import deepspeed  # seconds to import, and only training needs it
 
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     _single_process_defaults()

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from warehouse.errors import TrainingError
 
-QUERY_STD = 0.02  # of the learnable queries at the start, as transformers initialises its embeddings
+QUERY_STD = 0.02  # of the queries at the start, as transformers initialises embeddings
 
 
 class HPQA(nn.Module):
@@ -25,7 +25,13 @@ class HPQA(nn.Module):
     """
 
     def __init__(
-        self, hidden_size: int, layers: int, dimensions: int, *, heads: int = 8, dropout: float = 0.1
+        self,
+        hidden_size: int,
+        layers: int,
+        dimensions: int,
+        *,
+        heads: int = 8,
+        dropout: float = 0.1,
     ) -> None:
         super().__init__()
         if hidden_size % heads:
@@ -51,14 +57,14 @@ class HPQA(nn.Module):
         mask: (B, S) bool, True where a token is real; padding is never attended to.
         Returns: (B, Q) rewards.
         """
-        padding_BS = ~mask
-        progressive_BQD = self.query.expand(len(mask), -1, -1)
+        padding = ~mask
+        progressive = self.query.expand(len(mask), -1, -1)
         for attention, state in zip(self.attentions, states, strict=True):
-            progressive_BQD = _attend(attention, progressive_BQD, state, padding_BS)
-        residual_BQD = self.residual_query.expand(len(mask), -1, -1)
-        residual_BQD = _attend(self.residual_attention, residual_BQD, last, padding_BS)
-        rewards_BQQ: Tensor = self.reward_head(progressive_BQD + residual_BQD)
-        return rewards_BQQ.diagonal(dim1=1, dim2=2)
+            progressive = _attend(attention, progressive, state, padding)
+        residual = self.residual_query.expand(len(mask), -1, -1)
+        residual = _attend(self.residual_attention, residual, last, padding)
+        rewards: Tensor = self.reward_head(progressive + residual)  # (B, Q queries, Q rows)
+        return rewards.diagonal(dim1=1, dim2=2)
 
 
 def _attention(hidden_size: int, heads: int) -> nn.MultiheadAttention:

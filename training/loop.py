@@ -12,53 +12,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from training.config import LossConfig, TrainConfig
 from training.data import Block, PairSplit
+from training.items import ItemSource, SplitData, augmented
 from training.losses import LossParts, bt_wt
 from training.metrics import Metrics, pair_metrics
-from training.model import RewardModel
 from training.progress import Advance
-from training.video import FrameCache, Frames
 from warehouse.errors import TrainingError
 
+Line = dict[str, float | int]
+"""One line of the curve."""
+
 EVALUATION_ITEMS = 32  # items encoded at once where no gradient is needed
-
-
-@dataclass
-class ItemSource:
-    """Token ids and frames of a split's items, by their numbers."""
-
-    item_ids: list[str]
-    rows: list[list[int]]
-    """(N,) token ids."""
-    frames: list[Frames]
-    """(N,) uint8 (T, H, W, 3), memory-mapped from the cache."""
-
-    @classmethod
-    def build(
-        cls, model: RewardModel, media: pa.Table, cache: FrameCache, advance: Advance
-    ) -> ItemSource:
-        """Tokenise every prompt and have every clip decoded; a bad clip ends it, named."""
-        frames = []
-        paths = media["path"].to_pylist()
-        digests = media["media_sha256"].to_pylist()
-        for number, (path, digest) in enumerate(zip(paths, digests, strict=True)):
-            frames.append(cache.frames(path, digest))
-            advance(number + 1, len(paths), "")
-        rows = [model.tokens(prompt) for prompt in media["prompt"].to_pylist()]
-        return cls(media["item_id"].to_pylist(), rows, frames)
-
-    def batch(self, model: RewardModel, items: np.ndarray[Any, Any]) -> tuple[Tensor, ...]:
-        """ids and mask (B, S) and frames (B, T, H, W, 3) on the model's device."""
-        ids, mask = model.backbone.collate([self.rows[item] for item in items])
-        frames = torch.from_numpy(np.stack([self.frames[item] for item in items]))
-        device = next(model.parameters()).device
-        return ids.to(device), mask.to(device), frames.to(device)
 
 
 @dataclass
@@ -85,37 +53,34 @@ class Curve:
 def block_loss(
     rewards: Tensor, split: PairSplit, block: Block, config: LossConfig
 ) -> tuple[LossParts, dict[str, float | None]]:
-    """Loss of one block: rewards (B, Q) gathered per pair, the mean over its dimensions.
+    """Loss of one block: rewards (B, Q) gathered per pair, averaged within and over dimensions.
 
-    Returns: the loss, and what the curve says of it. A dimension without pairs counts nowhere.
+    Returns: the loss, and what the curve says of it.
     """
-    place = {item: row for row, item in enumerate(block.items.tolist())}
-    winner = torch.tensor([place[i] for i in split.winner[block.pairs].tolist()])
-    other = torch.tensor([place[i] for i in split.other[block.pairs].tolist()])
-    dimension = torch.from_numpy(split.dimension[block.pairs])
-    gap = (rewards[winner, dimension] - rewards[other, dimension]).float()
-    mu, weight = (
-        torch.from_numpy(values[block.pairs]).to(gap) for values in (split.mu, split.weight)
-    )
-    tie = torch.from_numpy(split.tie[block.pairs]).to(gap.device)
-    parts = [
-        bt_wt(
-            gap[here],
-            mu=mu[here],
-            weight=weight[here],
-            tie=tie[here],
-            margin=config.margin,
-            tie_coefficient=config.tie_coefficient,
+    place = np.zeros(len(split.item_ids), dtype=np.int64)
+    place[block.items] = np.arange(len(block.items))
+    winner, other, dimension, mu, weight, tie = (
+        torch.from_numpy(values).to(rewards.device)
+        for values in (
+            place[split.winner[block.pairs]],
+            place[split.other[block.pairs]],
+            split.dimension[block.pairs],
+            split.mu[block.pairs].astype(np.float32),
+            split.weight[block.pairs].astype(np.float32),
+            split.tie[block.pairs],
         )
-        for here in (dimension.to(gap.device) == d for d in dimension.unique())
-    ]
-    mean = LossParts(
-        *(torch.stack([getattr(part, name) for part in parts]).mean() for name in _PARTS)
     )
-    return mean, _said(mean, gap.detach(), tie)
-
-
-_PARTS = ("total", "win_lose", "win_tie")
+    gap = (rewards[winner, dimension] - rewards[other, dimension]).float()
+    parts = bt_wt(
+        gap,
+        mu=mu,
+        weight=weight,
+        tie=tie,
+        dimension=dimension,
+        margin=config.margin,
+        tie_coefficient=config.tie_coefficient,
+    )
+    return parts, _said(parts, gap.detach(), tie)
 
 
 def _said(parts: LossParts, gap: Tensor, tie: Tensor) -> dict[str, float | None]:
@@ -130,12 +95,11 @@ def _said(parts: LossParts, gap: Tensor, tie: Tensor) -> dict[str, float | None]
 
 def fit(
     engine: Any,
-    source: ItemSource,
-    split: PairSplit,
+    data: SplitData,
     blocks: list[Block],
     config: TrainConfig,
     *,
-    log: Callable[[dict[str, float | int]], None],
+    log: Callable[[Line], None],
     evaluate: Callable[[], dict[str, float]],
     advance: Advance,
 ) -> int:
@@ -148,14 +112,14 @@ def fit(
     """
     curve, began = Curve(), time.perf_counter()
     rng = np.random.default_rng((config.seed, torch.distributed.get_rank()))
-    steps = len(blocks) // config.batch.accumulation
+    share = config.batch.accumulation
+    steps = len(blocks) // share
     for step in range(1, steps + 1):
-        for micro in range(config.batch.accumulation):
-            block = blocks[(step - 1) * config.batch.accumulation + micro]
-            curve.add(_micro_step(engine, source, split, block, config, rng))
+        for block in blocks[(step - 1) * share : step * share]:
+            curve.add(_micro_step(engine, data, block, config, rng))
         looked = step % config.evaluate_every == 0 or step == steps
         if looked or step % config.log_every == 0:
-            line: dict[str, float | int] = {"step": step, **curve.drain()}
+            line: Line = {"step": step, **curve.drain()}
             line |= {"lr": engine.get_lr()[0], "seconds": time.perf_counter() - began}
             log(line | (evaluate() if looked else {}))
             advance(step, steps, f"loss {line['loss']:.3f}")
@@ -163,34 +127,18 @@ def fit(
 
 
 def _micro_step(
-    engine: Any,
-    source: ItemSource,
-    split: PairSplit,
-    block: Block,
-    config: TrainConfig,
-    rng: np.random.Generator,
+    engine: Any, data: SplitData, block: Block, config: TrainConfig, rng: np.random.Generator
 ) -> dict[str, float | None]:
-    ids, mask, frames = source.batch(engine.module, block.items)
-    rewards = engine(ids, mask, shifted(frames, config.frames.shift, rng))
-    parts, said = block_loss(rewards, split, block, config.loss)
+    """Forward, backward and, at the end of the accumulation, an optimiser step."""
+    ids, mask, frames = data.source.batch(engine.module, block.items)
+    rewards = engine(ids, mask, augmented(frames, config.frames, rng))
+    parts, said = block_loss(rewards, data.split, block, config.loss)
     if not math.isfinite(said["loss"] or 0.0):
-        names = ", ".join(source.item_ids[item] for item in block.items)
+        names = ", ".join(data.source.item_ids[item] for item in block.items)
         raise TrainingError(f"the loss is {said['loss']} on items {names}; lower the learning rate")
     engine.backward(parts.total)
     engine.step()
     return said
-
-
-def shifted(frames: Tensor, most: int, rng: np.random.Generator) -> Tensor:
-    """Each clip of (B, T, H, W, 3) moved by up to `most` pixels each way, edges repeated."""
-    if not most:
-        return frames
-    height, width = frames.shape[2:4]
-    moves = rng.integers(0, 2 * most + 1, (len(frames), 2))
-    images = frames.movedim(-1, 2).flatten(1, 2).float()  # replicate padding is for floats only
-    wide = pad(images, (most,) * 4, mode="replicate").to(frames.dtype)
-    cut = [w[:, y : y + height, x : x + width] for w, (y, x) in zip(wide, moves, strict=True)]
-    return torch.stack(cut).unflatten(1, (-1, 3)).movedim(2, -1)
 
 
 @torch.no_grad()
@@ -217,5 +165,3 @@ def split_accuracy(
         items = len(np.unique(np.concatenate([winner, other])))
         result[name] = pair_metrics(table[winner, number], table[other, number], items)
     return result
-
-

@@ -49,12 +49,6 @@ def pair_loss(gap: Tensor, mu: Tensor, margin: float = 0.0) -> Tensor:
     return -mu * logsigmoid(shifted) - (1 - mu) * logsigmoid(-shifted)
 
 
-def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
-    """Mean of (P,) values under (P,) weights; 0 (with a gradient of 0) where nothing weighs."""
-    total = weight.sum()
-    return (values * weight).sum() / torch.where(total > 0, total, torch.ones_like(total))
-
-
 @dataclass(frozen=True)
 class LossParts:
     """A loss and what it is made of, each a scalar in nats."""
@@ -70,17 +64,32 @@ def bt_wt(
     mu: Tensor,
     weight: Tensor,
     tie: Tensor,
+    dimension: Tensor,
     margin: float = 0.0,
     tie_coefficient: float = 1.0,
 ) -> LossParts:
-    """BT-WT over the pairs of one dimension.
+    """BT-WT over the pairs of one or several dimensions.
 
     gap, mu, weight: (P,); pairs of weight 0 count nowhere. tie: (P,) bool, the pair is a tie.
-    Returns: mean over win-lose pairs + tie_coefficient * mean over ties, and both means. Each mean
-        is over its own weights: ten times as many ties leave the scale of both terms as it was.
+    dimension: (P,) int64 numbers from 0.
+    Returns: win_lose and win_tie: mean over the pairs of each dimension, then over the dimensions
+        that have any; total: win_lose + tie_coefficient * win_tie. Ten times as many ties, or pairs
+        of one dimension, leave the scale of both terms as it was.
     Source: Eq. 2 of the SoliReward paper.
     """
     losses = pair_loss(gap, mu, margin)
-    win_lose = weighted_mean(losses, weight * ~tie)
-    win_tie = weighted_mean(losses, weight * tie)
+    win_lose = _mean_of_means(losses, weight * ~tie, dimension)
+    win_tie = _mean_of_means(losses, weight * tie, dimension)
     return LossParts(win_lose + tie_coefficient * win_tie, win_lose, win_tie)
+
+
+def _mean_of_means(values: Tensor, weight: Tensor, group: Tensor) -> Tensor:
+    """Mean over groups of each group's weighted mean; groups without weight count nowhere."""
+    groups = int(group.max()) + 1 if len(group) else 0
+    sums, totals = (
+        torch.zeros(groups, dtype=part.dtype, device=part.device).index_add(0, group, part)
+        for part in (values * weight, weight)
+    )
+    present = (totals > 0).to(sums)
+    means = sums / torch.where(totals > 0, totals, torch.ones_like(totals))
+    return means.sum() / present.sum().clamp(min=1)

@@ -144,7 +144,8 @@ def pair_intervals(
 
     def totals(draws: Floats) -> Floats:
         times = np.where(left == right, draws[left], draws[left] * draws[right])
-        return statistics @ times
+        weighted: Floats = statistics @ times
+        return weighted
 
     return _intervals(totals, len(unique), seed)
 
@@ -190,9 +191,7 @@ def _by_group(values: Floats, group: NDArray[np.intp]) -> dict[int, Floats]:
     return dict(zip(numbers.tolist(), parts, strict=True))
 
 
-def _intervals(
-    totals: Callable[[Floats], Floats], prompts: int, seed: int
-) -> dict[str, Interval]:
+def _intervals(totals: Callable[[Floats], Floats], prompts: int, seed: int) -> dict[str, Interval]:
     """Point and bootstrap interval of each ratio; `totals` takes how often a prompt was drawn."""
     point = _ratios(totals(np.ones(prompts))[:, None])
     rng = np.random.default_rng(seed)
@@ -237,5 +236,3 @@ def _finite(values: ArrayLike) -> Floats:
             f"metrics: reward {bad[0]} of {len(array)} is {array[bad[0]]}; score the items again"
         )
     return array
-
-

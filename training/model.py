@@ -87,13 +87,14 @@ class RewardModel(nn.Module):
         """Write base/, head.safetensors and soli.json into a folder."""
         folder = Path(checkpoint)
         self.backbone.save_pretrained(folder / "base")
-        weights = {name: w.detach().cpu().contiguous() for name, w in self.head.state_dict().items()}
+        state = self.head.state_dict()
+        weights = {name: weight.detach().cpu().contiguous() for name, weight in state.items()}
         save_file(weights, folder / "head.safetensors")
         text = json.dumps({"format": FORMAT, **spec_json(self.spec)}, indent=2)
         (folder / "soli.json").write_text(text + "\n")
 
     def forward(self, ids: Tensor, mask: Tensor, frames: Tensor) -> Tensor:
-        """Rewards (B, Q) of items given as (B, S) ids and mask, and uint8 (B, T, H, W, 3) frames."""
+        """Rewards (B, Q) of (B, S) ids and mask, and uint8 (B, T, H, W, 3) frames."""
         states, last = self.backbone(ids, mask, frames, self.spec.head.layers)
         rewards: Tensor = self.head(states, last, mask)
         return rewards

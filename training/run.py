@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +31,12 @@ from training.data import (
     Block,
     PairSplit,
     coverage,
-    media_of,
     plan_blocks,
     plan_pairs,
     read_split,
 )
-from training.loop import ItemSource, fit, rewards_of, split_accuracy
+from training.items import SplitData
+from training.loop import Line, fit, rewards_of, split_accuracy
 from training.model import RewardModel, model_id, weights_digest
 from training.progress import shown
 from training.video import FrameCache, file_digest
@@ -45,14 +45,6 @@ from warehouse.errors import PlatformError, TrainingError
 
 OUTPUTS = ("checkpoint", "checkpoint.part", "curve.jsonl", "metrics.json", "done.json")
 MEDIA_COLUMNS = ("item_id", "path", "prompt", "media_sha256")
-
-
-@dataclass(frozen=True)
-class SplitData:
-    """One split, its pairs and what the model reads of its items."""
-
-    split: PairSplit
-    source: ItemSource
 
 
 def train(job_dir: str | Path, *, quiet: bool = False) -> dict[str, Any]:
@@ -76,18 +68,20 @@ def train(job_dir: str | Path, *, quiet: bool = False) -> dict[str, Any]:
 def _train(job: Path, config: TrainConfig, inputs: str, *, show: bool) -> dict[str, Any]:
     began = time.perf_counter()
     model = RewardModel.create(config)
-    media = read_media(job / "media.parquet")
-    cache = FrameCache(config.frame_cache or job / "frames", model.spec.frames)
-    learn, validation = (
-        _load(model, read_split(config.pair_set, config.dimensions, name), media, cache, show=show)
-        for name in TRAINING_SPLITS
-    )
-    if not learn.split.pairs:
-        raise TrainingError(f"pair set {config.pair_set}: split train has no pair; label more items")
+    learn, validation = _data(job, config, model, show=show)
     blocks = _plan(learn.split, config)
     engine = engines.start(model, config, len(blocks) // config.batch.accumulation)
     prepared = time.perf_counter()
-    steps = _fit(engine, job, config, blocks, learn, validation, show=show)
+    with shown("train", wanted=show) as advance:
+        steps = fit(
+            engine,
+            learn,
+            blocks,
+            config,
+            log=_curve_writer(job / "curve.jsonl"),
+            evaluate=lambda: _accuracies(_validation(engine, validation, config)),
+            advance=advance,
+        )
     facts = {
         "coverage": asdict(coverage(learn.split, blocks)),
         "validation": _validation(engine, validation, config),
@@ -102,12 +96,21 @@ def _train(job: Path, config: TrainConfig, inputs: str, *, show: bool) -> dict[s
     return result
 
 
-def _load(
-    model: RewardModel, split: PairSplit, media: pa.Table, cache: FrameCache, *, show: bool
-) -> SplitData:
-    with shown("decode clips", wanted=show) as advance:
-        rows = media_of(media, split.item_ids)
-        return SplitData(split, ItemSource.build(model, rows, cache, advance))
+def _data(
+    job: Path, config: TrainConfig, model: RewardModel, *, show: bool
+) -> tuple[SplitData, SplitData]:
+    """Train and validation, the only splits that training ever reads."""
+    media = read_media(job / "media.parquet")
+    cache = FrameCache(config.frame_cache or job / "frames", model.spec.frames)
+    loaded = []
+    for name in TRAINING_SPLITS:
+        split = read_split(config.pair_set, config.dimensions, name)
+        with shown(f"decode {name}", wanted=show) as advance:
+            loaded.append(SplitData.load(model, split, media, cache, advance))
+    learn, validation = loaded
+    if not learn.split.pairs:
+        raise TrainingError(f"pair set {config.pair_set}: no pair to train on; label more items")
+    return learn, validation
 
 
 def _plan(split: PairSplit, config: TrainConfig) -> list[Block]:
@@ -126,33 +129,6 @@ def _plan(split: PairSplit, config: TrainConfig) -> list[Block]:
     return blocks[rank::world][: steps * batch.accumulation]
 
 
-def _fit(
-    engine: Any,
-    job: Path,
-    config: TrainConfig,
-    blocks: list[Block],
-    learn: SplitData,
-    validation: SplitData,
-    *,
-    show: bool,
-) -> int:
-    def evaluate() -> dict[str, float]:
-        seen = _validation(engine, validation, config)
-        return {f"validation_acc/{name}": m["acc"] for name, m in seen.items() if m["pairs"]}
-
-    with shown("train", wanted=show) as advance:
-        return fit(
-            engine,
-            learn.source,
-            learn.split,
-            blocks,
-            config,
-            log=_curve_writer(job / "curve.jsonl"),
-            evaluate=evaluate,
-            advance=advance,
-        )
-
-
 def _validation(engine: Any, data: SplitData, config: TrainConfig) -> dict[str, dict[str, Any]]:
     """Metrics of the validation split by dimension; empty where the split has no pair."""
     if not data.split.pairs:
@@ -162,8 +138,12 @@ def _validation(engine: Any, data: SplitData, config: TrainConfig) -> dict[str, 
     return {name: asdict(values) for name, values in metrics.items()}
 
 
-def _curve_writer(path: Path) -> Callable[[dict[str, float | int]], None]:
-    def write(line: dict[str, float | int]) -> None:
+def _accuracies(metrics: dict[str, dict[str, Any]]) -> dict[str, float]:
+    return {f"validation_acc/{name}": m["acc"] for name, m in metrics.items() if m["pairs"]}
+
+
+def _curve_writer(path: Path) -> Callable[[Line], None]:
+    def write(line: Line) -> None:
         if _rank() == 0:
             with path.open("a") as file:
                 file.write(json.dumps(line) + "\n")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal, overload
 
 import numpy as np
 import pyarrow as pa
 import torch
+from numpy.typing import NDArray
 
 from training.model import RewardModel
 from training.progress import Advance, silent
@@ -15,6 +17,9 @@ from training.video import FrameCache, Frames, read_frames
 from warehouse.errors import TrainingError
 
 BATCH_ITEMS = 16
+
+Row = dict[str, str]
+Rewards = NDArray[np.float64]  # (B, Q)
 
 REWARDS = pa.schema(
     [
@@ -70,7 +75,7 @@ def score(
     model = RewardModel.from_pretrained(checkpoint)
     rows = _rows(media)
     cache = FrameCache(frame_cache, model.spec.frames) if frame_cache else None
-    rewards: list[np.ndarray[tuple[int, int], np.dtype[np.float64]]] = []
+    rewards: list[Rewards] = []
     scored: list[str] = []
     bad: list[dict[str, str]] = []
     for start in range(0, len(rows), BATCH_ITEMS):
@@ -90,13 +95,10 @@ def score(
     return (table, pa.Table.from_pylist(bad, UNREADABLE)) if on_error == "report" else table
 
 
-Row = dict[str, str]
-
-
 def _rows(media: pa.Table) -> list[Row]:
     """Rows of the media table in the order of item_id."""
     rows: list[Row] = sorted(media.to_pylist(), key=lambda row: str(row["item_id"]))
-    for one, two in zip(rows, rows[1:], strict=False):
+    for one, two in pairwise(rows):
         if one["item_id"] == two["item_id"]:
             raise TrainingError(f"media table: item {one['item_id']} stands twice; give each once")
     return rows
@@ -108,20 +110,18 @@ def _frames(model: RewardModel, row: Row, cache: FrameCache | None) -> Frames:
     return read_frames(row["path"], model.spec.frames)
 
 
-def _rewards(
-    model: RewardModel, batch: list[tuple[Row, Frames]]
-) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+def _rewards(model: RewardModel, batch: list[tuple[Row, Frames]]) -> Rewards:
     """Rewards (B, Q) of items that were read."""
     frames = torch.from_numpy(np.stack([frames for _, frames in batch]))
     rewards = model.rewards([row["prompt"] for row, _ in batch], frames)
-    result: np.ndarray[tuple[int, int], np.dtype[np.float64]] = rewards.double().numpy()
+    result: Rewards = rewards.double().numpy()
     return result
 
 
 def _table(
     items: list[str],
     dimensions: tuple[str, ...],
-    rewards: list[np.ndarray[tuple[int, int], np.dtype[np.float64]]],
+    rewards: list[Rewards],
 ) -> pa.Table:
     values = np.concatenate(rewards) if rewards else np.zeros((0, len(dimensions)))
     return pa.table(

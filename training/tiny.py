@@ -104,7 +104,7 @@ def _tokenizer(texts: Sequence[str], vocabulary: int) -> PreTrainedTokenizerFast
     )
     frames = [f"\nFrame{number}: " for number in range(1, 17)]
     bpe.train_from_iterator([*texts, *frames], trainer)
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=bpe, pad_token=PAD, eos_token=PAD, extra_special_tokens=MARKS
     )
 
@@ -137,7 +137,7 @@ def _config(shape: TinyShape, tokenizer: PreTrainedTokenizerFast) -> InternVLCon
     return InternVLConfig(
         vision_config=vision,
         text_config=text,
-        image_token_id=tokenizer.convert_tokens_to_ids(MARKS["context_image_token"]),
+        image_token_id=int(tokenizer.vocab[MARKS["context_image_token"]]),
         image_seq_length=shape.tokens_per_frame,
         downsample_ratio=shape.downsample,
         tie_word_embeddings=True,

@@ -12,8 +12,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import av
 import numpy as np
@@ -71,7 +72,7 @@ def read_frames(path: str | Path, policy: FramePolicy) -> Frames:
 
 
 @contextmanager
-def _opened(path: str | Path) -> Iterator[BinaryIO]:
+def _opened(path: str | Path) -> Iterator[BufferedReader]:
     try:
         with Path(path).open("rb") as file:
             if not os.fstat(file.fileno()).st_size:
@@ -95,7 +96,7 @@ def _decoding(path: str | Path) -> Iterator[None]:
         ) from error
 
 
-def _container(file: BinaryIO) -> Any:
+def _container(file: BufferedReader) -> Any:
     file.seek(0)
     return av.open(file, mode="r", container_options={"format_whitelist": DEMUXERS})
 
@@ -109,7 +110,7 @@ def _stream(container: Any, path: str | Path) -> Any:
     return stream
 
 
-def _count_frames(file: BinaryIO, path: str | Path) -> int:
+def _count_frames(file: BufferedReader, path: str | Path) -> int:
     """Frames the file holds, by its packets; more declared than held means it was cut."""
     with _container(file) as container:
         stream = _stream(container, path)
@@ -122,7 +123,7 @@ def _count_frames(file: BinaryIO, path: str | Path) -> int:
 
 
 def _decode(
-    file: BinaryIO, path: str | Path, wanted: set[int], total: int, policy: FramePolicy
+    file: BufferedReader, path: str | Path, wanted: set[int], total: int, policy: FramePolicy
 ) -> dict[int, Frames]:
     frames, seen = {}, 0
     with _container(file) as container:

@@ -15,6 +15,16 @@ app = group("How far annotators agree.")
 consensus = group("What was decided about each item.")
 
 TOLERANCE = 1e-9
+ANNOTATOR_COLUMNS = (
+    "annotator_id",
+    "dimension",
+    "labels",
+    "pass_rate",
+    "sensitivity",
+    "specificity",
+    "leave_one_out",
+    "seconds",
+)
 
 
 @app.command("report")
@@ -45,16 +55,13 @@ def _show(measurement: Measurement, *, json: bool) -> None:
     annotators = measurement.report.annotators.to_pylist()
     summary = measurement.report.summary.to_pylist()
     if json:
-        show_json(
-            {"agreement": rows, "gates": gates, "annotators": annotators, "labels": summary}
-        )
+        show_json({"agreement": rows, "gates": gates, "annotators": annotators, "labels": summary})
         return
     columns = ("dimension", "slice", "statistic", "value", "low", "high", "word", "items", "labels")
     show_rows(rows, columns, "Agreement (design labels)")
     show_rows(
         annotators,
-        ("annotator_id", "dimension", "labels", "pass_rate", "sensitivity", "specificity")
-        + ("leave_one_out", "seconds"),
+        ANNOTATOR_COLUMNS,
         "Annotators",
     )
     show_rows(summary, ("dimension", "role", "labels", "corrected"), "Labels by role")
@@ -86,8 +93,8 @@ def verify(context: typer.Context, *, json: Json = False) -> None:
     if apart:
         first = apart[0]
         raise AgreementError(
-            f"{first['dimension']} {first['statistic']}: ours is {first['ours']}, {first['library']}"
-            f" says {first['theirs']}; please report this with the export that shows it"
+            f"{first['dimension']} {first['statistic']}: ours is {first['ours']},"
+            f" {first['library']} says {first['theirs']}; please report this"
         )
 
 
@@ -112,9 +119,7 @@ def build(context: typer.Context, *, json: Json = False, dry_run: DryRun = False
     rows = []
     for method, table in build_all(settings, settings.store, dry_run=dry_run).items():
         for dimension in sorted(set(table["dimension"].to_pylist())):
-            labels = [
-                row["label"] for row in table.to_pylist() if row["dimension"] == dimension
-            ]
+            labels = [row["label"] for row in table.to_pylist() if row["dimension"] == dimension]
             counts = {name: labels.count(name) for name in ("pass", "fail", "undecided")}
             rows.append({"method": method, "dimension": dimension, **counts})
         rows[-1]["digest"] = consensus_digest(table)

@@ -107,7 +107,9 @@ def update(context: typer.Context, project_id: ProjectId, *, json: Json = False)
 @app.command("items")
 def items(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="JSONL, CSV or Parquet with item_id, prompt, media.")],
+    file: Annotated[
+        Path, typer.Argument(help="JSONL, CSV or Parquet with item_id, prompt, media.")
+    ],
     *,
     project_id: Annotated[
         int | None, typer.Option("--project", help="Make tasks in this project, too.")

@@ -10,9 +10,7 @@ if TYPE_CHECKING:
     from flows.settings import Settings
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")
-]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")]
 
 
 def group(help_text: str) -> typer.Typer:

@@ -130,6 +130,10 @@ def test_the_id_follows_labels_method_and_settings(make_labels):
     assert identity(labels, method="majority") == identity(labels, method="majority", pass_at=0.8)
 
 
+def test_a_prior_may_come_from_a_section_of_a_settings_file():
+    assert ConsensusRule(prior={"right": 9, "wrong": 2}) == ConsensusRule(prior=Prior(9, 2))
+
+
 def test_no_design_labels_give_no_rows(make_labels):
     consensus = build_consensus(make_labels([("v1", "a", "pass")], role="gold"))
     assert consensus.num_rows == 0

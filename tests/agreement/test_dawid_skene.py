@@ -1,4 +1,5 @@
 import logging
+import math
 
 import numpy as np
 import pandas as pd
@@ -151,7 +152,14 @@ def test_no_labels_are_refused():
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"right": -1}, {"right": 1, "wrong": 2}, {"iterations": 0}, {"tolerance": 0}],
+    [
+        {"right": -1},
+        {"right": 1, "wrong": 2},
+        {"right": math.inf},
+        {"wrong": math.nan},
+        {"iterations": 0},
+        {"tolerance": 0},
+    ],
 )
 def test_priors_that_mean_nothing_are_refused(wrong):
     with pytest.raises(AgreementError, match="Dawid-Skene"):

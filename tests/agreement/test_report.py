@@ -206,7 +206,12 @@ def test_further_attributes_become_slices(make_labels):
     ("wrong", "words"),
     [
         ({"unit": "week"}, "'week'"),
-        ({"replicates": 1}, "1 replicates"),
+        ({"replicates": 1}, "1 bootstrap replicates"),
+        ({"replicates": 200.0}, "200.0 bootstrap replicates"),
+        ({"seed": -1}, "seed -1"),
+        ({"level": 95}, "level 95"),
+        ({"slices": "generator"}, "'generator': give a list"),
+        ({"prior": 3}, "prior 3"),
         ({"slices": ("generator", "generator")}, "generator"),
     ],
 )

@@ -208,6 +208,21 @@ def test_impossible_times_are_not_believed(studio, created, changed):
     assert quarantined(found) == [(7, None, "impossible_time")]
 
 
+def test_an_annotation_standing_in_two_tasks_counts_in_the_first(studio):
+    twin = studio.annotation(7, **GOOD)
+    other = studio.annotation(8, user=2, **GOOD)
+    tasks = [studio.task(1, twin), studio.task(2, twin), studio.task(3, other, other)]
+    found = to_events(tasks, Known(), studio.context())
+    assert rows(found, "label_events", "annotation_id", "item_id", "event") == [
+        (7, "clip_1", "seen"),
+        (7, "clip_1", "seen"),
+        (8, "clip_3", "seen"),
+        (8, "clip_3", "seen"),
+    ]
+    assert quarantined(found) == [(n, None, "repeated_annotation") for n in (7, 8)]
+    assert to_events(tasks, studio.known(found), studio.context()).rows == 0
+
+
 def test_an_annotation_by_nobody_is_quarantined(studio):
     found = to_events(
         [studio.task(1, studio.annotation(7, user=None, **GOOD))], Known(), studio.context()
@@ -323,8 +338,10 @@ def test_any_sequence_of_worlds_leads_to_the_last_one_and_repeats_add_nothing(st
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["id", "choices", "x"]), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["id", "choices", "x"]), inner, max_size=3)
+    ),
     max_leaves=6,
 )
 

@@ -160,6 +160,17 @@ def test_a_table_with_other_columns_is_refused(folder):
         read_pair_set(folder)
 
 
+def test_a_table_with_a_missing_value_is_refused(folder):
+    path = folder / "pairs.parquet"
+    table = pq.read_table(path)
+    for name, kind in (("kind", pa.string()), ("winner", pa.int32())):
+        place = table.column_names.index(name)
+        nulls = table.set_column(place, name, pa.nulls(table.num_rows, kind))
+        pq.write_table(nulls, path)
+        with pytest.raises(PairingError, match=f"{name} has rows without a value"):
+            read_pair_set(folder)
+
+
 def test_tables_of_another_set_are_refused(world, folder, tmp_path):
     table = pq.read_table(folder / "pairs.parquet")
     other = table.set_column(0, table.schema.field(0), pa.repeat("0" * 16, table.num_rows))

@@ -127,6 +127,13 @@ def test_lose_ties_are_refused_with_the_reason_unless_named():
     assert Recipe(("looks",), kinds=kinds, counts=counts).kinds == kinds
 
 
+def test_plain_values_given_to_the_constructor_are_refused_with_the_way_out():
+    with pytest.raises(PairingError, match=r"give a Split, or use Recipe\.from_dict"):
+        Recipe(("looks",), split={"train": 1.0})
+    with pytest.raises(PairingError, match="a tuple in Python"):
+        Recipe(["looks"])
+
+
 @pytest.mark.parametrize("text", ["seed = ", "= 3", "[counts"])
 def test_a_text_that_is_no_toml_is_refused(text):
     with pytest.raises(PairingError, match="this is no TOML"):

@@ -1,0 +1,130 @@
+import json
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from pyarrow import csv, parquet
+
+from annotation.items import read_items
+from warehouse.errors import AnnotationError
+from warehouse.identity import prompt_id
+
+VIDEOS = Path(__file__).parents[1] / "data" / "videos"
+CLIPS = sorted(path.name for path in VIDEOS.glob("*.mp4"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("items")
+    shutil.copytree(VIDEOS, folder / "clips")
+    return folder
+
+
+def rows(**changes):
+    return [
+        {
+            "item_id": f"v{number}",
+            "prompt": f"a clip {number // 2}",
+            "media": f"clips/{name}",
+            "generator": "g1",
+            "attributes": {"subject": "cat"},
+            "design_k": 3,
+            **changes,
+        }
+        for number, name in enumerate(CLIPS)
+    ]
+
+
+def jsonl(folder, found, name="items.jsonl"):
+    path = folder / name
+    lines = [row if isinstance(row, str) else json.dumps(row) for row in found]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_the_four_real_clips_become_items_with_their_media_facts(folder):
+    steps = []
+    found = read_items(jsonl(folder, rows()), [folder], progress=steps.append)
+    assert found.refused == []
+    assert steps == [1, 2, 3, 4]
+    assert found.items["item_id"].to_pylist() == ["v0", "v1", "v2", "v3"]
+    assert set(found.items["codec"].to_pylist()) == {"h264"}
+    assert found.prompts["prompt_id"].to_pylist() == [prompt_id(f"a clip {n}") for n in (0, 1)]
+    assert found.prompts["attributes"][0].as_py() == '{"subject":"cat"}'
+    assert Path(found.items["uri"][0].as_py()).is_absolute()
+
+
+def test_jsonl_csv_and_parquet_say_the_same(folder):
+    expected = read_items(jsonl(folder, rows()), [folder])
+    flat = [{**row, "attributes": json.dumps(row["attributes"])} for row in rows()]
+    csv.write_csv(pa.Table.from_pylist(flat), folder / "items.csv")
+    parquet.write_table(pa.Table.from_pylist(rows()), folder / "items.parquet")
+    for name in ("items.csv", "items.parquet"):
+        found = read_items(folder / name, [folder])
+        assert found.refused == []
+        assert found.items == expected.items
+        assert found.prompts == expected.prompts
+
+
+def test_further_fields_become_attributes_of_the_item(folder):
+    found = read_items(jsonl(folder, rows(batch="b7", score=float("nan"), none=None)), [folder])
+    assert json.loads(found.items["attributes"][0].as_py()) == {"batch": "b7", "score": "nan"}
+
+
+def test_remote_media_are_passed_through_unprobed(folder):
+    found = read_items(jsonl(folder, rows(media="s3://bucket/a.mp4")), [folder])
+    assert found.items["uri"][0].as_py() == "s3://bucket/a.mp4"
+    assert found.items["codec"].null_count == 4
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"item_id": ""}, "no item_id"),
+        ({"prompt": "  "}, "prompt"),
+        ({"prompt": 5}, "prompt"),
+        ({"media": None}, "media"),
+        ({"media": "clips/nowhere.mp4"}, "does not exist"),
+        ({"media": "../outside.mp4"}, "outside the media folders"),
+        ({"media": "clips/LICENSE"}, "cannot be decoded"),
+        ({"design_k": 0}, "design_k 0"),
+        ({"design_k": "many"}, "design_k 'many'"),
+        ({"attributes": "{"}, "no JSON"),
+        ({"attributes": [1]}, "no object"),
+    ],
+)
+def test_a_bad_row_is_refused_alone_with_its_reason(folder, change, words):
+    found = read_items(
+        jsonl(folder, [*rows(), {**rows()[0], "item_id": "bad", **change}]), [folder]
+    )
+    assert found.items.num_rows == 4
+    assert [refused.row for refused in found.refused] == [5]
+    assert words in found.refused[0].reason
+
+
+def test_broken_lines_and_repeated_items_are_refused(folder):
+    found = read_items(jsonl(folder, [*rows(), "{broken", "[1]", rows()[2]]), [folder])
+    assert found.items.num_rows == 4
+    assert [(refused.row, refused.item_id) for refused in found.refused] == [
+        (5, None),
+        (6, None),
+        (7, "v2"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("items.xlsx", b"x", "none of"),
+        ("gone.jsonl", None, "no such file"),
+        ("bad.parquet", b"no parquet", "no readable Parquet"),
+        ("bad.csv", b'item_id,prompt\n"a,b\n', "no readable CSV"),
+        ("empty.csv", b"", "no readable CSV"),
+    ],
+)
+def test_a_file_that_holds_no_items_is_an_error(tmp_path, name, content, words):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(AnnotationError, match=words):
+        read_items(tmp_path / name, [tmp_path])
