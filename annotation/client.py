@@ -8,6 +8,7 @@ into its end.
 from __future__ import annotations
 
 import json
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -65,6 +66,7 @@ class Client:
             limits=httpx.Limits(max_connections=CONNECTIONS),
             trust_env=not loopback,  # no proxy between us and this machine
         )
+        weakref.finalize(self, self._http.close)  # no socket outlives its client
         try:
             sdk: Any = Sdk(  # type: ignore[no-untyped-call]
                 base_url=self.url, api_key=_checked_token(token), httpx_client=self._http

@@ -6,7 +6,6 @@ uses ids again, so an annotation is known by (source, id, created_at), and a tas
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,10 +19,17 @@ import pyarrow.compute as pc
 from annotation.book import AnnotationKey, Book, LabelState, TaskState
 from annotation.items import item_rows
 from annotation.judgement import Context, Judgement, Rejection, judge
-from annotation.payload import ITEM_KEY, Annotation, Task, raw_id, read_annotation, read_task
+from annotation.payload import (
+    ITEM_KEY,
+    Annotation,
+    Task,
+    data_digest,
+    raw_id,
+    read_annotation,
+    read_task,
+)
 from annotation.tables import from_rows
 from warehouse.contracts import TABLES
-from warehouse.digest import text_digest
 
 
 def random_id() -> str:
@@ -187,7 +193,11 @@ def _observe_annotations(book: Book, task: Task) -> set[AnnotationKey]:
     if item_id is None:
         _reject_task(book, task)
         return set()
-    digest = text_digest(json.dumps(task.data, sort_keys=True, default=str))
+    digest = data_digest(task)
+    if digest is None:
+        detail = f"task {task.id}: its data are nested too deep; correct the task"
+        book.reject(Rejection(None, "unreadable_task", detail, task.data), task)
+        return set()
     book.observe_task((task.id, task.created_at), TaskState(item_id, digest), task.updated_at)
     _item(book, task, item_id)
     seen: set[AnnotationKey] = set()

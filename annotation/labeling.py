@@ -65,7 +65,7 @@ DEFAULT_DIMENSIONS = (
         "Does every subject keep a sound shape?",
         (
             "Build: no bent, doubled, missing or impossible parts, above all faces and limbs.",
-            "Over time: nobody and nothing melts, flickers, splits or turns into something else.",
+            "Over time: nothing melts, flickers, splits or turns into something else.",
         ),
     ),
     Dimension(
@@ -92,7 +92,8 @@ def labeling_config(dimensions: Sequence[Dimension], source: str) -> str:
         raise AnnotationError(f"dimensions {names}: give 1 to {most} with different names")
     template = Template(files("annotation").joinpath("labeling.xml").read_text(encoding="utf-8"))
     blocks = [_block(dimension, position) for position, dimension in enumerate(dimensions)]
-    return template.substitute(source=escape(source), dimensions="\n".join(blocks))
+    config = template.substitute(source=escape(source), dimensions="\n".join(blocks))
+    return config.strip()  # as the server stores it: the same digest before and after
 
 
 def _block(dimension: Dimension, position: int) -> str:

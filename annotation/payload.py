@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -10,12 +11,15 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from warehouse.digest import text_digest
+
 ITEM_KEY = "item_id"
 PROMPT_KEY = "prompt"
 MEDIA_KEY = "video"
 SOURCE_KEY = "soli_source"
 
 LONGEST_PAYLOAD = 2_000  # characters of any one text kept in a quarantined payload
+DEEPEST_PAYLOAD = 20  # levels kept; an annotation of ours has five
 
 _PERSONAL = frozenset(
     ("email", "first_name", "last_name", "username", "avatar", "initials", "phone", "name")
@@ -154,25 +158,35 @@ def raw_id(raw: Any) -> int | None:
     return value if sound else None
 
 
-def cleaned(value: Any) -> Any:
-    """JSON value without people: no names, no e-mails; NaN as text; long texts cut.
+def cleaned(value: Any, depth: int = 0) -> Any:
+    """JSON value without people: no names, no e-mails; NaN as text; what is long or deep is cut.
 
     >>> cleaned({"completed_by": {"id": 3, "email": "a@b.c"}, "result": ["ask a@b.c", 1.5]})
     {'completed_by': {'id': 3}, 'result': ['ask <e-mail>', 1.5]}
     """
+    if isinstance(value, Mapping | list | tuple) and depth >= DEEPEST_PAYLOAD:
+        return "<deeper>"
     if isinstance(value, Mapping):
         return {
-            _clean_text(str(key)): cleaned(inner)
+            _clean_text(str(key)): cleaned(inner, depth + 1)
             for key, inner in value.items()
             if key not in _PERSONAL
         }
     if isinstance(value, list | tuple):
-        return [cleaned(inner) for inner in value]
+        return [cleaned(inner, depth + 1) for inner in value]
     if isinstance(value, str):
         return _clean_text(value)
     if value is None or isinstance(value, bool | int):
         return value
     return value if isinstance(value, float) and math.isfinite(value) else str(value)
+
+
+def data_digest(task: Task) -> str | None:
+    """SHA-256 of a task's data; None where they are nested too deep to be anybody's clip."""
+    try:
+        return text_digest(json.dumps(task.data, sort_keys=True, default=str))
+    except RecursionError:
+        return None
 
 
 def _clean_text(text: str) -> str:

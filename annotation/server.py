@@ -20,7 +20,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -36,12 +36,15 @@ USERNAME = "admin@soli.invalid"  # .invalid: can never be anybody's address
 DATABASE = "label_studio.sqlite3"
 START_SECONDS = 240.0  # 43 s measured for a fresh database on a busy machine
 STOP_SECONDS = 10.0
+GONE_SECONDS = 5.0  # without a process this long, a starting server counts as dead
 POLL_SECONDS = 0.2
 PORT_TRIES = 3
 LOG_LINES = 5
 
-# The child writes its own process id before it becomes the server: no moment without a record.
-_LAUNCH = 'echo $$ > "$1.new" && mv "$1.new" "$1" && shift && exec "$@"'
+# The server's process writes its own id before it becomes the server: no moment without a record.
+# It is a grandchild, so that it lives on without us, and ends without leaving us a zombie.
+_RECORD = 'echo $$ > "$1.new" && mv "$1.new" "$1" && shift && exec "$@"'
+_LAUNCH = '/bin/sh -c "$0" soli "$@" &'
 
 Progress = Callable[[float], None]
 
@@ -211,28 +214,29 @@ def _launch(home: Path, binary: Path, media_root: Path, port: int, secret: dict[
     server = [str(binary), "start", "--no-browser", "--internal-host", HOST, "--port", str(port)]
     server += ["--data-dir", str(home / "data")]  # by this we know the process again
     with (home / "server.log").open("ab") as log:
-        subprocess.Popen(  # outlives this function on purpose
-            ["/bin/sh", "-c", _LAUNCH, "soli", str(home / "server.pid"), *server],
+        subprocess.run(
+            ["/bin/sh", "-c", _LAUNCH, _RECORD, str(home / "server.pid"), *server],
             env=_environment(home, media_root, url, secret),
             cwd=home,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl+C in our terminal is ours to handle
+            check=True,
         )
 
 
 def _await(home: Path, progress: Progress, timeout: float) -> bool:
     """True once OUR server answers; False where it listens on another port than asked."""
-    begin = time.monotonic()
-    grace = 5.0  # until the child has written its id
+    begin = seen = time.monotonic()
     while (waited := time.monotonic() - begin) < timeout:
         progress(waited)
         server = running(home)
-        if server is None:
-            if waited > grace or (home / "server.pid").exists():
+        if server is None:  # not yet recorded, just becoming the server, or dead
+            if time.monotonic() - seen > GONE_SECONDS:
                 raise AnnotationError(f"Label Studio ended while starting; {_log_tail(home)}")
         else:
+            seen = time.monotonic()
             ports = _listening(server.pid)
             if ports and int(server.url.rpartition(":")[2]) not in ports:
                 return False
@@ -320,15 +324,20 @@ def _fits(server: LabelStudio, media_root: Path, port: int | None) -> bool:
 
 def stop(home: Path) -> None:
     """End the server of this home, first asked, then made to."""
-    process = _process(home)
-    if process is not None:
-        process.terminate()
-        try:
-            process.wait(STOP_SECONDS)
-        except psutil.TimeoutExpired:
-            process.kill()
-            process.wait(STOP_SECONDS)
+    for end in (psutil.Process.terminate, psutil.Process.kill):
+        process = _process(home)
+        if process is None:
+            break
+        with suppress(psutil.NoSuchProcess):
+            end(process)
+        _wait_for_end(home)
     (home / "server.pid").unlink(missing_ok=True)
+
+
+def _wait_for_end(home: Path) -> None:
+    deadline = time.monotonic() + STOP_SECONDS
+    while _process(home) is not None and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def prepare_template(folder: Path, binary: Path) -> Path:
@@ -367,6 +376,7 @@ def _migrate(folder: Path, binary: Path) -> None:
         tail = " | ".join((done.stderr or done.stdout).strip().splitlines()[-LOG_LINES:])
         raise AnnotationError(f"Label Studio's migrations failed (exit {done.returncode}): {tail}")
     (folder / ".env").unlink(missing_ok=True)  # its secret key: each server makes its own
+    shutil.rmtree(folder / ".config", ignore_errors=True)  # its random id of an installation
 
 
 def _move_into_place(partial: Path, folder: Path) -> None:

@@ -24,10 +24,11 @@ def run(arguments: list[str]) -> int:
 
     try:
         app(arguments, prog_name="soli")
-    except SystemExit as stop:  # typer's own: usage errors, --help, --version, done
-        return stop.code if isinstance(stop.code, int) else 0
+    except SystemExit as stop:  # typer's own: usage errors, --help, --version, done, interrupted
+        code = stop.code if isinstance(stop.code, int) else 0
+        return _interrupted() if code == INTERRUPTED else code
     except KeyboardInterrupt:
-        return _fail("interrupted; the same command goes on where it stopped", INTERRUPTED)
+        return _interrupted()
     except PlatformError as error:
         if "--debug" in arguments:
             raise
@@ -40,8 +41,14 @@ def run(arguments: list[str]) -> int:
     return 0
 
 
+def _interrupted() -> int:
+    return _fail("interrupted; the same command goes on where it stopped", INTERRUPTED)
+
+
 def _fail(message: str, code: int) -> int:
-    sys.stderr.write(f"soli: {' '.join(message.split())}\n")
+    from flows.console import visible
+
+    sys.stderr.write(f"soli: {visible(' '.join(message.split()))}\n")
     return code
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from annotation import server as servers
 from annotation.client import Client, Project
 from annotation.items import Refused, read_items
 from annotation.labeling import DEFAULT_DIMENSIONS, Dimension, config_dimensions
+from annotation.media import is_remote
 from annotation.projects import (
     Imported,
     adopt_project,
@@ -50,25 +52,35 @@ def start_server(
     )
 
 
-def connect(settings: Settings) -> Client:
-    """Client of the server that the settings name, else of this home's own server.
+@contextmanager
+def connect(settings: Settings) -> Iterator[Client]:
+    """Client, for the block, of the server that the settings name, else of this home's own.
 
     Raises: AnnotationError where there is neither, or a token is missing.
     """
+    client = Client(*_access(settings))
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def _access(settings: Settings) -> tuple[str, str]:
+    """Address and token."""
     url, key = settings.label_studio_url, settings.label_studio_api_key
-    if url is None:
-        local = servers.running(settings.server_home)
-        if local is None:
-            raise AnnotationError(
-                "no Label Studio: LABEL_STUDIO_URL is not set and no server runs in"
-                f" {settings.server_home}; start one with `soli annotate server`"
-            )
-        return Client(local.url, local.token)
-    if key is None:
+    if url is not None and key is not None:
+        return url, key.get_secret_value()
+    if url is not None:
         raise AnnotationError(
             f"no token for Label Studio at {url}; put it in LABEL_STUDIO_API_KEY (or .env)"
         )
-    return Client(url, key.get_secret_value())
+    local = servers.running(settings.server_home)
+    if local is None:
+        raise AnnotationError(
+            "no Label Studio: LABEL_STUDIO_URL is not set and no server runs in"
+            f" {settings.server_home}; start one with `soli annotate server`"
+        )
+    return local.url, local.token
 
 
 def dimensions_of(settings: Settings) -> tuple[Dimension, ...]:
@@ -143,9 +155,9 @@ def add_items(
             publish(store)
     tasks = None
     if client and project:
-        for folder in sorted({str(Path(uri).parent) for uri in found.items["uri"].to_pylist()}):
-            if "://" not in folder:
-                serve_media(client, project.id, Path(folder))
+        local = [uri for uri in found.items["uri"].to_pylist() if not is_remote(uri)]
+        for folder in sorted({Path(uri).parent for uri in local}):
+            serve_media(client, project.id, folder)
         tasks = import_items(client, project, found.items, found.prompts, settings.media_root)
     return ItemsAdded(items, prompts, found.refused, tasks)
 
@@ -159,11 +171,11 @@ def ingest_server(
     progress: Progress = _silent,
 ) -> list[Ingested]:
     """Pull label events of the projects on the server."""
-    client = connect(settings)
-    return [
-        ingest_project(settings, client, found, full=full, dry_run=dry_run, progress=progress)
-        for found in projects_of(client, project)
-    ]
+    with connect(settings) as client:
+        return [
+            ingest_project(settings, client, found, full=full, dry_run=dry_run, progress=progress)
+            for found in projects_of(client, project)
+        ]
 
 
 def ingest_project(
@@ -212,7 +224,7 @@ def push_scores(settings: Settings, model: str | None = None) -> int:
 
     Predictions are hidden from annotators.
     """
-    store, client = settings.store, connect(settings)
+    store = settings.store
     run = newest_model(store, model)
     rows: list[dict[str, Any]] = store.query(
         "SELECT item_id, avg(reward) AS reward FROM scores WHERE model_id = $m"
@@ -220,7 +232,9 @@ def push_scores(settings: Settings, model: str | None = None) -> int:
         {"m": run["model_id"]},
     ).to_pylist()
     rewards = {str(row["item_id"]): float(row["reward"]) for row in rows}
-    return sum(
-        push_predictions(client, project, rewards, f"soli-{run['model_id'][:12]}").made
-        for project in projects_of(client)
-    )
+    version = f"soli-{run['model_id'][:12]}"
+    with connect(settings) as client:
+        return sum(
+            push_predictions(client, project, rewards, version).made
+            for project in projects_of(client)
+        )

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import typer
@@ -18,12 +17,13 @@ MISSING = "–"
 
 def say(message: str) -> None:
     """One line of progress, on stderr."""
-    typer.echo(message, err=True)
+    typer.echo(visible(message), err=True)
 
 
 def show_json(value: object) -> None:
-    """A value as JSON on stdout."""
-    typer.echo(json.dumps(value, default=_plain, ensure_ascii=False, indent=2))
+    """A value as JSON on stdout; numbers that JSON does not know (NaN, infinity) are null."""
+    plain = json.loads(json.dumps(value, default=_plain), parse_constant=lambda _: None)
+    typer.echo(json.dumps(plain, ensure_ascii=False, indent=2))
 
 
 def _plain(value: object) -> object:
@@ -57,9 +57,16 @@ def _cell(value: object) -> str:
         return MISSING
     if isinstance(value, float):
         return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"  # noqa: PLR2004
-    if isinstance(value, Path):
-        return str(value)
-    return str(value)
+    return visible(str(value))
+
+
+def visible(text: str) -> str:
+    """Text without control characters, which could move the cursor or hide what follows.
+
+    >>> visible("red\\x1b[2K ball")
+    'red\\\\x1b[2K ball'
+    """
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 Advance = Callable[[int, int], None]

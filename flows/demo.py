@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -162,12 +163,12 @@ def start_server(settings: Settings) -> servers.LabelStudio:
 @step
 def make_project(settings: Settings, state: State) -> str:
     """The project from our template, with a task for each item."""
-    client = annotate.connect(settings)
     title = f"Soli demo, world {state.world}, seed {state.seed}"
-    project = annotate.create_project(settings, client, title, source=state.source)
-    added = annotate.add_items(
-        settings, _world(settings) / "items.jsonl", client=client, project=project
-    )
+    with annotate.connect(settings) as client:
+        project = annotate.create_project(settings, client, title, source=state.source)
+        added = annotate.add_items(
+            settings, _world(settings) / "items.jsonl", client=client, project=project
+        )
     assert added.tasks
     return f"project {project.id}, {added.tasks.made + added.tasks.there} tasks"
 
@@ -284,19 +285,22 @@ def _note(result: object) -> str:
 
 def _perform(settings: Settings, state: State, phase: str) -> dict[str, int]:
     """Carry out one phase of everybody's plan."""
-    client = annotate.connect(settings)
-    project = client.find_project(state.source)
-    assert project
     items = [
         (row["item_id"], row["design_k"])
         for row in map(json.loads, (_world(settings) / "items.jsonl").read_text().splitlines())
     ]
     truth = people.truth_by_item(pq.read_table(_world(settings) / "truth.parquet"))
     plan = people.actions(state.seed, items, truth)
-    emails = {person.name: person.email for person in (*people.TEAM, people.LEAD)}
-    members = sign_up(client, emails, settings.server_home / "annotators.json")
     acts = [act for work in plan.values() for act in getattr(work, phase)]
-    with progress("judging") as advance:
+    emails = {person.name: person.email for person in (*people.TEAM, people.LEAD)}
+    with ExitStack() as opened:
+        client = opened.enter_context(annotate.connect(settings))
+        project = client.find_project(state.source)
+        assert project
+        members = sign_up(client, emails, settings.server_home / "annotators.json")
+        for member in members.values():
+            opened.callback(member.close)
+        advance = opened.enter_context(progress("judging"))
         return perform(acts, members, project.id, progress=advance)
 
 

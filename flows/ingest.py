@@ -39,6 +39,15 @@ class Labelling:
     mapping: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     reviewers: tuple[str, ...] = ()
 
+    def over(self, before: Labelling) -> Labelling:
+        """This one where it says something, the earlier one elsewhere."""
+        return Labelling(
+            self.dimensions or before.dimensions,
+            self.config or before.config,
+            self.mapping or before.mapping,
+            self.reviewers or before.reviewers,
+        )
+
 
 @dataclass(frozen=True)
 class Ingested:
@@ -72,21 +81,21 @@ def ingest_export(
 
     The file is read twice: once to see that it is whole and whose it is, once for its labels, so
     that a file cut short commits nothing.
-    labelling: how answers are read; default: as the source was read before, else the default
-        dimensions.
+    labelling: how answers are read; what it leaves empty is as the source was read before, else
+        the default dimensions.
     design_k: design labels of an item that does not say; default: the largest number of people
         who judged one item of this file, so that every first answer counts.
     Raises: AnnotationError for a file that is no such export.
     """
     survey = _Survey()
     name = export_source(survey.watch(read_export(path)), _annotation_sources(store), source)
-    labelling = labelling or known_labelling(store, name) or Labelling(DEFAULT_DIMENSIONS)
+    before = known_labelling(store, name) or Labelling(DEFAULT_DIMENSIONS)
     return ingest(
         store,
         read_export(path),
         source=name,
         origin="export",
-        labelling=labelling,
+        labelling=labelling.over(before) if labelling else before,
         design_k=design_k or survey.most_annotators,
         dry_run=dry_run,
     )
@@ -111,7 +120,7 @@ def ingest(
     Nothing new: nothing is committed, not even a row in pulls.
     """
     started = time.monotonic()
-    with store.writing("ingest"):
+    with store.writing("ingest", dry_run=dry_run):
         version, projects = _project(store, source, labelling)
         context = Context(
             source=source,

@@ -46,36 +46,66 @@ def labels_of(store: Store) -> pa.Table:
 
 def measure(settings: Settings, store: Store, *, dry_run: bool = False) -> Measurement:
     """Measure agreement, judge the gates, and write both with the annotators' numbers."""
-    with store.writing("measure agreement"):
+    with store.writing("measure agreement", dry_run=dry_run):
         found = agreement_report(
             labels_of(store), owned(MeasureConfig, "agreement", settings.agreement)
         )
-        report = Report(
-            _renewed(store, found.agreement, "measurement_id"),
-            _renewed(store, found.annotators, "measurement_id"),
-            found.summary,
-        )
-        dimensions = sorted(set(report.agreement["dimension"].to_pylist()))
-        gates = judge(report.agreement, gate_rules(settings, dimensions))
+        dimensions = sorted(set(found.agreement["dimension"].to_pylist()))
+        tables = {
+            "agreement": found.agreement,
+            "annotators": found.annotators,
+            "gates": judge(found.agreement, gate_rules(settings, dimensions)),
+        }
+        tables = _as_run(store, tables, "measurement_id")
         if not dry_run:
-            store.append("agreement", report.agreement)
-            store.append("annotators", report.annotators)
-            store.append("gates", gates)
+            for name, table in tables.items():
+                store.append(name, table)
             publish(store)
-    return Measurement(report, gates)
+    report = Report(tables["agreement"], tables["annotators"], found.summary)
+    return Measurement(report, tables["gates"])
 
 
-def _renewed(store: Store, table: pa.Table, column: str) -> pa.Table:
-    """The table under an id that changes with every new label event.
+def _as_run(
+    store: Store, tables: dict[str, pa.Table], column: str, method: str | None = None
+) -> dict[str, pa.Table]:
+    """The tables of one run under its id, in `column`.
 
-    Labels that change and change back would otherwise find their old id, and the newest rows of a
-    table would not be those of the newest labels.
+    The newest run keeps its id where it found the same; anything else is a run of its own. Labels
+    or settings that change and change back are so a new run, and the newest rows are those of the
+    last run. The first table, which is written first, knows the runs.
     """
-    events = store.query("SELECT count(*) AS n FROM label_events")["n"][0].as_py()
-    ids = [value_digest([old, events]) for old in table[column].unique().to_pylist()]
+    content = [
+        [sorted(set(table[column].to_pylist())), table_digest(table, _told(name, column))]
+        for name, table in tables.items()
+    ]
+    runs = _runs(store, next(iter(tables)), column, method)
+    identity = value_digest([content, len(runs) - 1])
+    if not runs or runs[-1] != identity:
+        identity = value_digest([content, len(runs)])
+    return {name: _under(table, column, identity) for name, table in tables.items()}
+
+
+def _told(name: str, column: str) -> list[str]:
+    """Columns by which two runs differ: content and key, without the run's id."""
+    contract = contract_of(name)
+    return sorted({*contract.content, *contract.key} - {column})
+
+
+def _runs(store: Store, name: str, column: str, method: str | None) -> list[str]:
+    """Ids of the runs in a table, in the order of their commits."""
+    where = "WHERE method = $m" if method else ""
+    found = store.query(
+        f"SELECT {column} AS id FROM {name} {where} GROUP BY id ORDER BY min(observed_at)",
+        {"m": method} if method else {},
+    )
+    ids: list[str] = found["id"].to_pylist()
+    return ids
+
+
+def _under(table: pa.Table, column: str, identity: str) -> pa.Table:
     position = table.schema.get_field_index(column)
-    renewed = pa.array(ids * table.num_rows if len(ids) == 1 else [], pa.string())
-    return table.set_column(position, table.schema.field(column), renewed)
+    ids = pa.array([identity] * table.num_rows, pa.string())
+    return table.set_column(position, table.schema.field(column), ids)
 
 
 def gate_rules(settings: Settings, dimensions: list[str]) -> dict[str, tuple[GateRule, ...]]:
@@ -90,6 +120,8 @@ def gate_rules(settings: Settings, dimensions: list[str]) -> dict[str, tuple[Gat
         values: dict[str, Any] = dict(section)
         named = values.pop("dimension", "all")
         rule = owned(GateRule, "gates", values)
+        if not isinstance(named, str):
+            raise SettingsError(f"soli.toml, section gates: dimension {named!r} is no name")
         if named != "all" and named not in rules:
             raise SettingsError(
                 f"soli.toml, section gates: nobody labelled {named!r}; the dimensions are"
@@ -116,19 +148,13 @@ def stop_at_gate(measurement: Measurement) -> None:
 
 def build(settings: Settings, store: Store, *, dry_run: bool = False) -> dict[str, pa.Table]:
     """Consensus by every method; pairs read the one that the settings choose."""
-    with store.writing("build the consensus"):
+    with store.writing("build the consensus", dry_run=dry_run):
         labels = labels_of(store)
-        tables = {
-            method: _renewed(
-                store,
-                build_consensus(
-                    labels,
-                    owned(ConsensusRule, "consensus", settings.consensus | {"method": method}),
-                ),
-                "consensus_id",
-            )
-            for method in METHODS
-        }
+        tables = {}
+        for method in METHODS:
+            rule = owned(ConsensusRule, "consensus", settings.consensus | {"method": method})
+            decided = {"consensus": build_consensus(labels, rule)}
+            tables[method] = _as_run(store, decided, "consensus_id", method)["consensus"]
         if not dry_run:
             for table in tables.values():
                 store.append("consensus", table)

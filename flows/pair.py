@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from flows.choose import by_start
 from flows.measure import chosen_method
 from flows.settings import Settings
 from pairing.blocks import blocks_of
@@ -17,7 +18,7 @@ from pairing.folder import read_pair_set, write_pair_set
 from pairing.pairset import PairSet, build_pairs, pair_set_row
 from pairing.recipe import Recipe
 from pairing.stats import counts, pair_set_stats
-from warehouse.errors import GateStop, PairingError, StoreError
+from warehouse.errors import GateStop, PairingError
 from warehouse.face import publish
 from warehouse.store import Store
 
@@ -36,15 +37,17 @@ def recipe_of(settings: Settings, store: Store, path: Path | None = None) -> Rec
     """Recipe of a TOML file, else of the section `pairs` of soli.toml, else the default one.
 
     The default takes every dimension that has a consensus.
-    Raises: PairingError for a recipe that makes no sense.
+    Raises: PairingError for a recipe that makes no sense, or where there is no consensus.
     """
     if path is not None:
         try:
             return Recipe.from_toml(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
             raise PairingError(f"recipe {path} cannot be read: {error}") from error
-    found = store.query("SELECT DISTINCT dimension FROM consensus ORDER BY 1")
-    return Recipe.from_dict({"dimensions": found["dimension"].to_pylist()} | settings.pairs)
+    found = store.query("SELECT DISTINCT dimension FROM consensus ORDER BY 1")["dimension"]
+    if not len(found):
+        raise PairingError("nothing was decided yet; run `soli consensus build` first")
+    return Recipe.from_dict({"dimensions": found.to_pylist()} | settings.pairs)
 
 
 def build(
@@ -55,7 +58,7 @@ def build(
     Raises: GateStop where a gate stopped one of the recipe's dimensions; PairingError where there
         is no consensus, or the recipe asks for more than there is.
     """
-    with store.writing("build a pair set"):
+    with store.writing("build a pair set", dry_run=dry_run):
         check_gates(store, recipe.dimensions)
         consensus = latest_consensus(store, chosen_method(settings))
         items = store.query(
@@ -125,14 +128,10 @@ def known(store: Store, identity: str) -> bool:
 def newest_pair_set(store: Store, start: str | None = None) -> dict[str, Any]:
     """Row of `pair_sets`: the newest, or the one whose id starts so.
 
-    Raises: StoreError where there is none.
+    Raises: StoreError where there is none, or more than one.
     """
     rows = store.query("FROM pair_sets ORDER BY observed_at DESC").to_pylist()
-    for row in rows:
-        if start in (None, "latest") or row["pair_set_id"].startswith(str(start)):
-            return dict(row)
-    there = ", ".join(row["pair_set_id"] for row in rows[:5]) or "none; run `soli pairs build`"
-    raise StoreError(f"no pair set {start!r}; the pair sets are {there}")
+    return by_start(rows, "pair_set_id", start, "pair set", "soli pairs build")
 
 
 def read(store: Store, start: str | None = None) -> PairSet:

@@ -18,6 +18,7 @@ VALIDATION = "validation_acc/"
 SPLIT_COLORS = {"validation": GREY, "test": PASS, "ood": FAIL}
 SPLIT_NAMES = {"validation": "validation", "test": "held-out prompts", "ood": "out of domain"}
 STATISTIC_NAMES = {"alpha": "α", "kappa": "κ", "ac1": "AC1", "raw": "raw"}
+COINS = ("sensitivity", "specificity")
 # Landis & Koch (1977): lower ends of slight, fair, moderate, substantial, almost perfect.
 LANDIS_KOCH = (0.0, 0.2, 0.4, 0.6, 0.8)
 STYLE: Any = {
@@ -33,6 +34,7 @@ STYLE: Any = {
     "text.color": INK,
     "svg.hashsalt": "soli",  # same numbers, same bytes
     "svg.fonttype": "none",
+    "text.parse_math": False,  # a $ in a name is a $
 }
 Rows = Sequence[dict[str, Any]]
 P = ParamSpec("P")
@@ -94,13 +96,14 @@ def _interval(axis: Axes, row: dict[str, Any], y: float, color: str, label: str 
 def annotators(rows: Rows) -> Figure:
     """Sensitivity against specificity of each annotator, one panel a dimension."""
     dimensions = sorted({row["dimension"] for row in rows})
-    figure, axes = _figure(1, len(dimensions), height=3.2)
-    for axis, dimension in zip(axes, dimensions, strict=True):
+    start = min([0.5, *(row[side] - 0.02 for row in rows for side in COINS)])
+    figure, axes = _figure(1, max(1, len(dimensions)), height=3.2)
+    for axis, dimension in zip(axes, dimensions, strict=False):
         for number, row in enumerate(r for r in rows if r["dimension"] == dimension):
             x, y = row["specificity"], row["sensitivity"]
             axis.plot([x], [y], "o", color=PASS, ms=4 + row["labels"] ** 0.5 / 4, alpha=0.75)
             axis.annotate(f"{number + 1}", (x, y), textcoords="offset points", xytext=(6, 3))
-        axis.set(title=words(dimension), xlim=(0.5, 1.02), ylim=(0.5, 1.02))
+        axis.set(title=words(dimension), xlim=(start, 1.02), ylim=(start, 1.02))
         axis.set_xlabel("P(says fail | fail)")
     axes[0].set_ylabel("P(says pass | pass)")
     return figure
@@ -110,8 +113,8 @@ def annotators(rows: Rows) -> Figure:
 def scores(rows: Rows) -> Figure:
     """Rewards of held-out items by consensus label, one panel a dimension."""
     dimensions = sorted({row["dimension"] for row in rows})
-    figure, axes = _figure(1, len(dimensions), height=3.0)
-    for axis, dimension in zip(axes, dimensions, strict=True):
+    figure, axes = _figure(1, max(1, len(dimensions)), height=3.0)
+    for axis, dimension in zip(axes, dimensions, strict=False):
         chosen = [row for row in rows if row["dimension"] == dimension]
         bins = np.histogram_bin_edges([row["reward"] for row in chosen], bins=24).tolist()
         for label, color in (("fail", FAIL), ("pass", PASS)):
@@ -119,7 +122,8 @@ def scores(rows: Rows) -> Figure:
             axis.hist(values, bins=bins, color=color, alpha=0.6, label=label)
         axis.set(title=words(dimension), xlabel="reward")
     axes[0].set_ylabel("items never trained on")
-    axes[0].legend(frameon=False)
+    if axes[0].has_data():
+        axes[0].legend(frameon=False)
     return figure
 
 
@@ -131,16 +135,17 @@ def accuracy(rows: Rows, goal: float) -> Figure:
     axis = axes[0]
     axis.axvline(0.5, color=INK, lw=0.8, ls="--")
     axis.axvline(goal, color=GREY, lw=0.8, ls=":")
-    splits = [name for name in SPLIT_COLORS if any(row["split"] == name for row in rows)]
+    known = {(row["dimension"], row["split"]): row for row in rows if row["value"] is not None}
+    splits = [name for name in SPLIT_COLORS if any(split == name for _, split in known)]
     for y, dimension in enumerate(reversed(dimensions)):
         for step, split in enumerate(splits):
-            for row in rows:
-                if (row["dimension"], row["split"]) == (dimension, split) and row["value"]:
-                    label = SPLIT_NAMES[split] if y == 0 else None
-                    _interval(axis, row, y + 0.22 - 0.22 * step, SPLIT_COLORS[split], label)
+            if row := known.get((dimension, split)):
+                label = SPLIT_NAMES[split] if y == 0 else None
+                _interval(axis, row, y + 0.22 - 0.22 * step, SPLIT_COLORS[split], label)
     axis.set_yticks(range(len(dimensions)), [words(name) for name in reversed(dimensions)])
+    low = min([0.2, *(row["low"] or 0.0 for row in known.values())])
     axis.set(
-        xlim=(0.2, 1.01), xlabel=f"ACC, 95 % interval by prompt; dashed: chance, dotted: {goal}"
+        xlim=(low, 1.01), xlabel=f"ACC, 95 % interval by prompt; dashed: chance, dotted: {goal}"
     )
     figure.legend(loc="outside upper right", ncols=3, frameon=False)
     return figure

@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 import shutil
 import tomllib
+from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_type_hints
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, TypeAdapter, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+from pydantic_settings import SettingsError as SourceError
 
-from warehouse.errors import PlatformError, SettingsError
+from warehouse.errors import SettingsError
 from warehouse.store import Store
 
 CHECKOUT = Path(__file__).parents[1]
@@ -45,7 +48,7 @@ class Settings(BaseSettings):
     label_studio: Path | None = None
     media_roots: tuple[Path, ...] = ()
     dimensions: tuple[dict[str, Any], ...] = ()
-    mapping: dict[str, dict[str, str]] = Field(default_factory=dict)
+    mapping: dict[str, dict[str, Literal["pass", "fail"]]] = Field(default_factory=dict)
     reviewers: tuple[str, ...] = ()
     agreement: dict[str, Any] = Field(default_factory=dict)
     consensus: dict[str, Any] = Field(default_factory=dict)
@@ -57,6 +60,8 @@ class Settings(BaseSettings):
     def _http(cls, url: str | None) -> str | None:
         if url is not None and not url.startswith(("http://", "https://")):
             raise ValueError("must start with http:// or https://")
+        if url is not None and "@" in urlsplit(url).netloc:
+            raise ValueError("must not hold a name or password; use LABEL_STUDIO_API_KEY")
         return url.rstrip("/") if url else None
 
     @classmethod
@@ -122,20 +127,43 @@ def load(**flags: object) -> Settings:
         name = ".".join(map(str, first["loc"]))
         raise SettingsError(
             f"setting {name}: {first['msg']}; mend it in {CONFIG_FILE}, .env or the environment"
-        ) from error
+        ) from None  # the error shows values, which may be secret
+    except SourceError as error:
+        raise SettingsError(
+            f"environment or .env: {error}; tables and lists are given as JSON"
+        ) from None
 
 
 def owned(owner: type[Owned], section: str, values: dict[str, Any]) -> Owned:
     """The owner's config, from a section of soli.toml.
 
-    Raises: SettingsError for a field the owner does not know; the owner's own error for a value.
+    Raises: SettingsError for a field that the owner does not know, or of another type; the owner's
+        own error for a value.
     """
+    assert is_dataclass(owner)
+    hints, known = get_type_hints(owner), [field.name for field in fields(owner)]
+    given = {name: _frozen(value) for name, value in values.items()}
+    for name, value in given.items():
+        if name not in known:
+            raise SettingsError(
+                f"{CONFIG_FILE}, section {section}: nobody knows {name!r}; the fields are"
+                f" {', '.join(known)}"
+            )
+        if not is_dataclass(hints[name]):  # such a field reads its own table
+            _check_type(hints[name], value, f"{section}: {name}")
     try:
-        return owner(**{name: _frozen(value) for name, value in values.items()})
-    except PlatformError:
-        raise
+        made: Owned = owner(**given)
     except TypeError as error:
         raise SettingsError(f"{CONFIG_FILE}, section {section}: {error}") from error
+    return made
+
+
+def _check_type(hint: Any, value: Any, place: str) -> None:
+    try:
+        TypeAdapter(hint).validate_python(value, strict=True)
+    except ValidationError as error:
+        words = error.errors(include_url=False)[0]["msg"]
+        raise SettingsError(f"{CONFIG_FILE}, section {place} is {value!r}: {words}") from error
 
 
 def _frozen(value: Any) -> Any:
@@ -150,9 +178,11 @@ def _check_file() -> None:
         content = tomllib.loads(CONFIG_FILE.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{CONFIG_FILE}: no TOML: {error}") from error
+    except OSError as error:
+        raise SettingsError(f"{CONFIG_FILE}: cannot be read ({error.strerror})") from error
     names = set(Settings.model_fields)
     for name in content:
-        if name == "label_studio_api_key":
+        if name.lower() == "label_studio_api_key":
             raise SettingsError(f"{CONFIG_FILE}: {name} is a secret; put it in the environment")
         if name not in names:
             raise SettingsError(
@@ -160,10 +190,13 @@ def _check_file() -> None:
             )
 
 
-def environment_for_prefect(home: Path) -> None:
-    """Give Prefect a home inside ours, unless the user has set one up, and keep it quiet."""
+def environment_for_prefect(home: Path, *, debug: bool = False) -> None:
+    """Give Prefect a home inside ours, unless the user has set one up, and keep it quiet.
+
+    Prefect logs the traceback of a failed step as an error; people see our one line instead.
+    """
     if "PREFECT_API_URL" not in os.environ:
         os.environ.setdefault("PREFECT_HOME", str(home.absolute() / "prefect"))
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING" if debug else "CRITICAL")
     os.environ.setdefault("DO_NOT_TRACK", "1")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from flows.choose import by_start
 from warehouse.errors import StoreError
 from warehouse.store import Store
 
@@ -37,17 +39,20 @@ def resolve(store: Store, text: str) -> Reference:
     ):
         some = _rows(store, "SELECT item_id FROM scores WHERE model_id = $m LIMIT 3", m=model)
         known = ", ".join(row["item_id"] for row in some) or "nothing; run `soli score`"
-        raise StoreError(f"model {model} has no reward for item {item!r}; it scored {known} ...")
+        raise StoreError(
+            f"model {model} has no reward for item {item!r}; it scored, for example, {known}"
+        )
     return Reference(model_id=model, item_id=item or None)
 
 
 def _model(store: Store, name: str) -> str:
     rows = _rows(store, "SELECT model_id, path FROM runs ORDER BY observed_at DESC")
+    folder = str(Path(name).absolute())
     for row in rows:
-        if name == "latest" or row["model_id"].startswith(name) or row["path"] == name.rstrip("/"):
+        if row["path"] == folder:
             return str(row["model_id"])
-    known = ", ".join(row["model_id"] for row in rows[:5]) or "none; run `soli train`"
-    raise StoreError(f"no model, annotator or checkpoint {name!r}; the models are {known}")
+    found = by_start(rows, "model_id", name, "model, annotator or checkpoint", "soli train")
+    return str(found["model_id"])
 
 
 def trace(store: Store, reference: Reference) -> dict[str, Any]:

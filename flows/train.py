@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from flows.choose import by_start
 from flows.pair import newest_pair_set
 from warehouse.digest import canonical_json, value_digest
 from warehouse.errors import StoreError, TrainingError
@@ -63,12 +64,14 @@ def train(
         raise TrainingError(f"no recipe {recipe!r}; the recipes are {', '.join(sorted(RECIPES))}")
     chosen = newest_pair_set(store, pair_set)
     media = media_of(store, chosen["pair_set_id"])
-    base = base_model or _tiny_base(store, recipe, media, seed)
+    base = _backbone(store, recipe, base_model, media, seed)
     config = to_json(RECIPES[recipe](str(base), chosen["path"], seed=seed))
     config["dimensions"] = sorted(json.loads(chosen["recipe"])["dimensions"])
     run_id = value_digest({"pair_set": chosen["digest"], "config": _portable(config)})[:16]
     if dry_run:
         return {"run_id": run_id, "pair_set_id": chosen["pair_set_id"], "config": config}
+    if base_model is None:
+        _build_tiny(base, media, seed)
     job = store.home / "runs" / run_id
     _prepare(job, config, media)
     done = _run(job)
@@ -85,20 +88,20 @@ def train(
     return trained
 
 
-def media_of(store: Store, pair_set_id: str | None = None) -> pa.Table:
+def media_of(
+    store: Store, pair_set_id: str | None = None, *, unscored_by: str | None = None
+) -> pa.Table:
     """Media table (item_id, path, prompt, media_sha256) of a pair set's items, or of all items.
 
+    unscored_by: a model; items that it gave a reward already are left out.
     Raises: TrainingError where a video is not a local file: remote ones have to be copied first.
     """
-    where = (
-        "WHERE item_id IN (SELECT item_id FROM pair_set_items WHERE pair_set_id = $p)"
-        if pair_set_id
-        else ""
-    )
     media = store.query(
         "SELECT i.item_id, i.uri AS path, p.text AS prompt, i.media_sha256"
-        f" FROM items i JOIN prompts p USING (prompt_id) {where} ORDER BY i.item_id",
-        {"p": pair_set_id} if pair_set_id else {},
+        " FROM items i JOIN prompts p USING (prompt_id) WHERE ($p IS NULL OR item_id IN"
+        " (SELECT item_id FROM pair_set_items WHERE pair_set_id = $p)) AND item_id NOT IN"
+        " (SELECT item_id FROM scores WHERE model_id = $m) ORDER BY i.item_id",
+        {"p": pair_set_id, "m": unscored_by},
     )
     remote = [path for path in media["path"].to_pylist() if REMOTE in path or not path]
     if remote:
@@ -109,21 +112,31 @@ def media_of(store: Store, pair_set_id: str | None = None) -> pa.Table:
     return media
 
 
-def _tiny_base(store: Store, recipe: str, media: pa.Table, seed: int) -> Path:
-    """Backbone of the tiny recipes: random weights, built on the spot and kept."""
-    from training.tiny import build_tiny_internvl
-
+def _backbone(store: Store, recipe: str, given: Path | None, media: pa.Table, seed: int) -> Path:
+    """Folder of the backbone: the one given, else where the tiny recipes keep theirs."""
+    if given is not None:
+        if not (given / "config.json").is_file():
+            raise TrainingError(f"no model in {given} (no config.json); correct --base-model")
+        return given.absolute()
     if not recipe.startswith("tiny"):
         raise TrainingError(
             f"recipe {recipe!r} needs a backbone; name its folder with --base-model"
         )
-    texts = sorted(set(media["prompt"].to_pylist()))
-    folder = store.home / "backbones" / f"tiny-{value_digest([texts, seed])[:12]}"
+    return store.home / "backbones" / f"tiny-{value_digest([_prompts(media), seed])[:12]}"
+
+
+def _build_tiny(folder: Path, media: pa.Table, seed: int) -> None:
+    """Backbone of the tiny recipes: random weights, built on the spot and kept."""
+    from training.tiny import build_tiny_internvl
+
     if not folder.exists():
         building = folder.with_suffix(".part")
-        build_tiny_internvl(building, seed, texts)
+        build_tiny_internvl(building, seed, _prompts(media))
         building.rename(folder)
-    return folder
+
+
+def _prompts(media: pa.Table) -> list[str]:
+    return sorted(set(media["prompt"].to_pylist()))
 
 
 def _portable(config: dict[str, Any]) -> dict[str, Any]:
@@ -174,22 +187,20 @@ def _record(store: Store, trained: Trained, config: dict[str, Any], weights: str
 def newest_model(store: Store, model: str | None = None) -> dict[str, Any]:
     """Row of `runs`: the newest model, or the one whose id starts so.
 
-    Raises: StoreError where there is none.
+    Raises: StoreError where there is none, or more than one.
     """
     rows = store.query("FROM runs ORDER BY observed_at DESC").to_pylist()
-    for row in rows:
-        if model in (None, "latest") or row["model_id"].startswith(str(model)):
-            return dict(row)
-    known = ", ".join(row["model_id"] for row in rows[:5]) or "none; run `soli train`"
-    raise StoreError(f"no model {model!r}; the models are {known}")
+    return by_start(rows, "model_id", model, "model", "soli train")
 
 
 def score(
     store: Store, *, model: str | None = None, progress: Progress | None = None
 ) -> tuple[dict[str, Any], pa.Table, list[dict[str, str]]]:
-    """Give every item a reward and write the rewards.
+    """Give every item a reward that has none of this model yet, and write the rewards.
 
-    Returns: the model's row of `runs`, the scores, and items that could not be read with reasons.
+    A reward stays as it was first written: batched anew, its last digits could differ.
+    Returns: the model's row of `runs`, the new scores, and items that could not be read with
+        reasons.
     """
     from training.score import score as rewards_of
 
@@ -197,7 +208,7 @@ def score(
     report = progress or (lambda _done, _total: None)
     rewards, unreadable = rewards_of(
         run["path"],
-        media_of(store),
+        media_of(store, unscored_by=run["model_id"]),
         lambda done, total, _note: report(done, total),
         on_error="report",
         frame_cache=store.home / "frames",
@@ -212,13 +223,13 @@ def score(
 
 
 def evaluate(
-    store: Store, *, model: str | None = None, seed: int = 0
+    store: Store, *, model: str | None = None, seed: int = 0, dry_run: bool = False
 ) -> tuple[dict[str, Any], pa.Table]:
     """How well a model orders pass above fail: held-out prompts and out of domain.
 
     Every pass x fail pair of a split counts, intervals are drawn by prompt.
     Returns: the model's row of `runs`, and rows of the contract `evaluations`.
-    Raises: StoreError where the model has not scored its items yet.
+    Raises: StoreError where the model has given no held-out item a reward yet.
     """
     from training.metrics import split_intervals, split_metrics
 
@@ -230,7 +241,10 @@ def evaluate(
         {"m": run["model_id"]},
     ).to_pandas()
     if rows.empty:
-        raise StoreError(f"model {run['model_id']} has no rewards yet; run `soli score` first")
+        raise StoreError(
+            f"model {run['model_id']} has no reward of a held-out item; run `soli score` first, or"
+            " train on a pair set with a validation, test or ood split"
+        )
     found = []
     for (dimension, split), part in rows.groupby(["dimension", "split"]):
         passed = (part["label"] == "pass").to_numpy()
@@ -255,6 +269,8 @@ def evaluate(
             )
     schema = store.read("evaluations").drop_columns(["observed_at"]).schema
     table = pa.Table.from_pylist(found, schema=schema)
+    if dry_run:
+        return run, table
     with store.writing("write the evaluation"):
         store.append("evaluations", table)
         publish(store)

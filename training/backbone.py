@@ -93,33 +93,35 @@ class InternVL(nn.Module):
         """Frame policy for `count` frames at this checkpoint's size."""
         return FramePolicy(count, self.pixels.height, self.pixels.width)
 
-    def tokens(self, prompt: str, template: str, frames: int) -> list[int]:
+    def tokens(self, prompt: str, template: str, frame_text: str, frames: int) -> list[int]:
         """Token ids of one item: the template with its frames' places and the prompt filled in.
 
         The prompt is data: a special token's name inside it stays plain text.
         """
         before, after = template.split("{video}")
-        pieces = [*_around(before, prompt), None, *_around(after, prompt)]
-        ids: list[int] = []
-        for piece in pieces:
-            ids += self._frame_tokens(frames) if piece is None else self._text_tokens(piece)
-        return ids
+        ids = [token for text in _around(before, prompt) for token in self._text_tokens(text)]
+        ids += self._frame_tokens(frame_text, frames)
+        return ids + [token for text in _around(after, prompt) for token in self._text_tokens(text)]
 
     def _text_tokens(self, text: str) -> list[int]:
         encoded = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)
         ids: list[int] = encoded["input_ids"]
         return ids
 
-    def _frame_tokens(self, frames: int) -> list[int]:
+    def _frame_tokens(self, frame_text: str, frames: int) -> list[int]:
         start = self.tokenizer.convert_tokens_to_ids(self.tokenizer.start_image_token)
         end = self.tokenizer.convert_tokens_to_ids(self.tokenizer.end_image_token)
         config = self.base.config
         image = [start, *[config.image_token_id] * config.image_seq_length, end]
         ids: list[int] = []
         for number in range(frames):
-            gap = "\n" if number else ""
-            ids += [*self._text_tokens(f"{gap}Frame{number + 1}: "), *image]
+            text = frame_text.replace("{number}", str(number + 1))
+            ids += [*self._text_tokens(text if number else text.removeprefix("\n")), *image]
         return ids
+
+    def checkpoint_activations(self) -> None:
+        """Keep no layer's inner activations for the backward pass; compute them again there."""
+        self.base.activation_checkpointing_enable({"use_reentrant": False})
 
     def collate(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         """Right-padded (B, S) token ids and their (B, S) bool mask."""

@@ -18,6 +18,7 @@ T = TypeVar("T")
 
 DIMENSIONS = ("physical_plausibility", "subject_deformity", "semantic_alignment")
 PROMPT_TEMPLATE = "{video}\nThe video was made from this prompt: {prompt}"
+FRAME_TEXT = "\nFrame{number}: "  # as transformers' InternVL processor writes it
 
 
 def _require(holds: bool, name: str, value: object, need: str) -> None:
@@ -91,10 +92,13 @@ class BatchConfig:
     """Stop after this many optimiser steps; None: after the last epoch."""
 
     def __post_init__(self) -> None:
-        _require(self.size >= (2 if self.kind == "blocks" else 1), "batch.size", self.size, "more")
+        least = 2 if self.kind == "blocks" else 1
+        _require(self.size >= least, "batch.size", self.size, f"at least {least}")
         _require(self.accumulation >= 1, "batch.accumulation", self.accumulation, "at least 1")
         _require(self.epochs >= 1, "batch.epochs", self.epochs, "at least 1")
-        _require(self.max_steps is None or self.max_steps >= 1, "batch.max_steps", 0, ">= 1")
+        _require(
+            self.max_steps is None or self.max_steps >= 1, "batch.max_steps", self.max_steps, ">= 1"
+        )
 
 
 @dataclass(frozen=True)
@@ -159,6 +163,8 @@ class TrainConfig:
     """Of the head's initial weights, the order of batches, dropout and shifts."""
     prompt_template: str = PROMPT_TEMPLATE
     """Text given to the model; {video} and {prompt} stand once each."""
+    frame_text: str = FRAME_TEXT
+    """Text before each frame, {number} from 1; a leading line break falls away before the first."""
     log_every: int = 10
     """Optimiser steps between two lines of the curve."""
     evaluate_every: int = 100

@@ -152,7 +152,7 @@ def media_of(media: pa.Table, item_ids: list[str]) -> pa.Table:
     return media.take(pa.array([row[item] for item in item_ids], pa.int64()))
 
 
-def plan_blocks(split: PairSplit, *, size: int, epochs: int, seed: int) -> list[Block]:
+def plan_blocks(split: PairSplit, *, size: int, epochs: int, seed: int) -> Iterator[Block]:
     """Blocks of items, each item once per epoch, with all pairs of the set among a block's items.
 
     A block grows by the item that has most pairs with those already in it; a pair counts less the
@@ -162,21 +162,19 @@ def plan_blocks(split: PairSplit, *, size: int, epochs: int, seed: int) -> list[
     """
     rng = np.random.default_rng(seed)
     graph = _Graph(split)
-    blocks = [block for _ in range(epochs) for block in graph.epoch(size, rng)]
-    return [block for block in blocks if len(block.pairs)]
+    for _ in range(epochs):
+        yield from (block for block in graph.epoch(size, rng) if len(block.pairs))
 
 
-def plan_pairs(split: PairSplit, *, size: int, epochs: int, seed: int) -> list[Block]:
+def plan_pairs(split: PairSplit, *, size: int, epochs: int, seed: int) -> Iterator[Block]:
     """The naive way: `size` pairs at random and the items in them; each pair once per epoch."""
     rng = np.random.default_rng(seed)
-    blocks = []
     for _ in range(epochs):
         order = rng.permutation(split.pairs)
         for start in range(0, len(order), size):
             pairs = np.sort(order[start : start + size])
             items = np.unique(np.concatenate([split.winner[pairs], split.other[pairs]]))
-            blocks.append(Block(items, pairs))
-    return blocks
+            yield Block(items, pairs)
 
 
 def coverage(split: PairSplit, blocks: list[Block]) -> Coverage:

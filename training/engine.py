@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 import os
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
 from torch import nn
+from torch._C._distributed_c10d import HashStore
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -93,19 +93,20 @@ def start(model: RewardModel, config: TrainConfig, steps: int) -> Any:
     """The DeepSpeed engine for a run of so many optimiser steps."""
     deepspeed = _deepspeed()
     if config.engine.checkpointing:
-        model.backbone.base.gradient_checkpointing_enable({"use_reentrant": False})
+        model.backbone.checkpoint_activations()
     factor = schedule(config.optimizer.schedule, steps, config.optimizer.warmup)
 
     def scheduler(optimizer: Optimizer) -> LambdaLR:
         return LambdaLR(optimizer, factor)
 
-    engine, *_ = deepspeed.initialize(
-        model=model,
-        model_parameters=parameter_groups(model, config.optimizer),
-        config=deepspeed_config(config),
-        lr_scheduler=scheduler,
-        dist_init_required=False,
-    )
+    with _local_rank():
+        engine, *_ = deepspeed.initialize(
+            model=model,
+            model_parameters=parameter_groups(model, config.optimizer),
+            config=deepspeed_config(config),
+            lr_scheduler=scheduler,
+            dist_init_required=False,
+        )
     return engine
 
 
@@ -116,26 +117,29 @@ def _deepspeed() -> Any:
     import deepspeed  # seconds to import, and only training needs it
 
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
-    _single_process_defaults()
     backend = "nccl" if torch.cuda.is_available() else "gloo"
+    if not _launched() and not torch.distributed.is_initialized():
+        store = HashStore()  # alone: no port is opened
+        torch.distributed.init_process_group(backend, store=store, rank=0, world_size=1)
     deepspeed.init_distributed(dist_backend=backend, verbose=False)
     return deepspeed
 
 
-def _single_process_defaults() -> None:
-    """The variables that torchrun would set, where nobody launched us."""
-    if "RANK" in os.environ:
-        return
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    os.environ.update(
-        RANK="0",
-        LOCAL_RANK="0",
-        WORLD_SIZE="1",
-        MASTER_ADDR="127.0.0.1",
-        MASTER_PORT=str(port),
-    )
+def _launched() -> bool:
+    """Whether torchrun or the deepspeed launcher started this process."""
+    return "RANK" in os.environ
+
+
+@contextmanager
+def _local_rank() -> Iterator[None]:
+    """LOCAL_RANK, which DeepSpeed insists on, where nobody launched us; gone again after."""
+    if not _launched():
+        os.environ["LOCAL_RANK"] = "0"
+    try:
+        yield
+    finally:
+        if not _launched():
+            del os.environ["LOCAL_RANK"]
 
 
 def stop() -> None:

@@ -35,6 +35,7 @@ class ModelSpec:
     head: HeadConfig
     frames: FramePolicy
     prompt_template: str
+    frame_text: str
     precision: str = "fp32"
 
 
@@ -59,6 +60,7 @@ class RewardModel(nn.Module):
             config.head,
             backbone.policy(config.frames.count),
             config.prompt_template,
+            config.frame_text,
             config.engine.precision,
         )
         with torch.random.fork_rng(devices=[]):
@@ -101,7 +103,10 @@ class RewardModel(nn.Module):
 
     def tokens(self, prompt: str) -> list[int]:
         """Token ids of an item with this prompt."""
-        return self.backbone.tokens(prompt, self.spec.prompt_template, self.spec.frames.count)
+        spec = self.spec
+        return self.backbone.tokens(
+            prompt, spec.prompt_template, spec.frame_text, spec.frames.count
+        )
 
     @torch.no_grad()
     def rewards(self, prompts: Sequence[str], frames: Tensor) -> Tensor:
@@ -149,6 +154,7 @@ def read_spec(checkpoint: Path) -> ModelSpec:
             head=head,
             frames=FramePolicy(**values["frames"]),
             prompt_template=values["prompt_template"],
+            frame_text=values["frame_text"],
             precision=values["precision"],
         )
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -11,21 +11,19 @@ import json
 import os
 import random
 import resource
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 
 from training import engine as engines
-from training.config import TrainConfig, from_json, to_json
+from training.config import TrainConfig, from_json
 from training.data import (
     TRAINING_SPLITS,
     Block,
@@ -36,15 +34,12 @@ from training.data import (
     read_split,
 )
 from training.items import SplitData
+from training.job import clear, finished, input_digest, read_json, read_media, write_json
 from training.loop import Line, fit, rewards_of, split_accuracy
 from training.model import RewardModel, model_id, weights_digest
 from training.progress import shown
-from training.video import FrameCache, file_digest
-from warehouse.digest import value_digest
+from training.video import FrameCache
 from warehouse.errors import PlatformError, TrainingError
-
-OUTPUTS = ("checkpoint", "checkpoint.part", "curve.jsonl", "metrics.json", "done.json")
-MEDIA_COLUMNS = ("item_id", "path", "prompt", "media_sha256")
 
 
 def train(job_dir: str | Path, *, quiet: bool = False) -> dict[str, Any]:
@@ -54,13 +49,13 @@ def train(job_dir: str | Path, *, quiet: bool = False) -> dict[str, Any]:
     Raises: TrainingError for an input that cannot be used.
     """
     job = Path(job_dir)
-    config = from_json(_read_json(job / "config.json"))
-    inputs = _input_digest(job, config)
-    finished = _finished(job, inputs)
-    if finished:
-        return finished
+    config = from_json(read_json(job / "config.json"))
+    inputs = input_digest(job, config)
+    earlier = finished(job, inputs)
+    if earlier:
+        return earlier
     if _rank() == 0:
-        _clear(job)
+        clear(job)
     with _reproducible(config):
         return _train(job, config, inputs, show=_rank() == 0 and not quiet)
 
@@ -118,15 +113,16 @@ def _plan(split: PairSplit, config: TrainConfig) -> list[Block]:
     batch = config.batch
     plan = {"blocks": plan_blocks, "pairs": plan_pairs}[batch.kind]
     blocks = plan(split, size=batch.size, epochs=batch.epochs, seed=config.seed)
-    world, rank = int(os.environ.get("WORLD_SIZE", "1")), _rank()
-    steps = len(blocks) // (world * batch.accumulation)
+    each_step = int(os.environ.get("WORLD_SIZE", "1")) * batch.accumulation
+    planned = list(islice(blocks, batch.max_steps and batch.max_steps * each_step))
+    steps = len(planned) // each_step
     if not steps:
         raise TrainingError(
-            f"{len(blocks)} blocks of {batch.size} are fewer than one step takes "
-            f"({world * batch.accumulation}); lower batch.size or batch.accumulation"
+            f"{len(planned)} blocks of {batch.size} are fewer than one step takes ({each_step}); "
+            "lower batch.size or batch.accumulation"
         )
-    steps = min(steps, batch.max_steps or steps)
-    return blocks[rank::world][: steps * batch.accumulation]
+    world = each_step // batch.accumulation
+    return planned[_rank() : steps * each_step : world]
 
 
 def _validation(engine: Any, data: SplitData, config: TrainConfig) -> dict[str, dict[str, Any]]:
@@ -169,64 +165,8 @@ def _publish(job: Path, model: RewardModel, facts: dict[str, Any], result: dict[
     part = job / "checkpoint.part"
     model.save_pretrained(part)
     part.replace(job / "checkpoint")
-    _write_json(job / "metrics.json", facts)
-    _write_json(job / "done.json", result)
-
-
-def read_media(path: Path) -> pa.Table:
-    """Media table with item_id, path, prompt and media_sha256 (null where unknown).
-
-    Raises: TrainingError where the file or a column is missing.
-    """
-    try:
-        return pq.read_table(path, columns=list(MEDIA_COLUMNS))
-    except (OSError, pa.ArrowException) as error:
-        raise TrainingError(
-            f"{path} cannot be read ({error}); it needs columns {', '.join(MEDIA_COLUMNS)}"
-        ) from error
-
-
-def _input_digest(job: Path, config: TrainConfig) -> str:
-    """What the result depends on: config, media table, pair set (by their files)."""
-    pair_set = Path(config.pair_set)
-    files = (job / "media.parquet", pair_set / "items.parquet", pair_set / "pairs.parquet")
-    return value_digest([to_json(config), [_digest_of(path) for path in files]])
-
-
-def _digest_of(path: Path) -> str:
-    if not path.is_file():
-        raise TrainingError(f"{path} is not there; build the pair set and the media table first")
-    return file_digest(path)
-
-
-def _finished(job: Path, inputs: str) -> dict[str, Any] | None:
-    """Result of an earlier run of these very inputs."""
-    path = job / "done.json"
-    result: dict[str, Any] = _read_json(path) if path.exists() else {}
-    return result if result.get("inputs") == inputs else None
-
-
-def _clear(job: Path) -> None:
-    """Remove what an earlier or a killed run left; done.json first."""
-    for name in reversed(OUTPUTS):
-        path = job / name
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise TrainingError(f"{path} cannot be read as JSON: {error}") from error
-
-
-def _write_json(path: Path, value: dict[str, Any]) -> None:
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(value, indent=2) + "\n")
-    part.replace(path)
+    write_json(job / "metrics.json", facts)
+    write_json(job / "done.json", result)
 
 
 def _rank() -> int:
@@ -240,8 +180,9 @@ def _reproducible(config: TrainConfig) -> Iterator[None]:
     state = random.getstate()
     with torch.random.fork_rng():
         torch.set_num_threads(config.engine.threads)
-        torch.use_deterministic_algorithms(True)
-        torch.manual_seed(config.seed)
+        # Some CUDA kernels have no deterministic twin: they warn there, and never run on CPU.
+        torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
+        torch.manual_seed(config.seed + _rank())
         random.seed(config.seed)
         try:
             yield
@@ -261,10 +202,11 @@ def main(arguments: list[str]) -> int:
     except PlatformError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
-    finally:
-        engines.stop()
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    finally:
+        engines.stop()

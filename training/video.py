@@ -114,12 +114,12 @@ def _count_frames(file: BufferedReader, path: str | Path) -> int:
     """Frames the file holds, by its packets; more declared than held means it was cut."""
     with _container(file) as container:
         stream = _stream(container, path)
-        packets = sum(1 for p in container.demux(stream) if p.size and not p.is_discard)
-        if packets < stream.frames:
-            raise _cut(path, packets, stream.frames)
-    if not packets:
+        shown = [not packet.is_discard for packet in container.demux(stream) if packet.size]
+        if len(shown) < stream.frames:
+            raise _cut(path, len(shown), stream.frames)
+    if not any(shown):
         raise TrainingError(f"video {path} holds no frame; generate it again")
-    return packets
+    return sum(shown)
 
 
 def _decode(
@@ -173,10 +173,13 @@ class FrameCache:
     def frames(self, path: str | Path, media_sha256: str | None = None) -> Frames:
         """Frames of a clip, memory-mapped; decoded first where the cache does not have them.
 
-        Raises: TrainingError as `read_frames`.
+        media_sha256: what the file's digest was when the item was imported; None: as it is now.
+        Raises: TrainingError as `read_frames`, and where the file was changed since.
         """
         target = self._target(media_sha256 or file_digest(path))
         if not target.exists():
+            if media_sha256 and file_digest(path) != media_sha256:
+                raise TrainingError(f"video {path} was changed since it was imported; restore it")
             _write_atomically(target, read_frames(path, self.policy))
         mapped: Frames = np.load(target, mmap_mode="r", allow_pickle=False)
         return mapped

@@ -17,7 +17,12 @@ REFERENCES = (
     ("pair_set_items", "item_id", "items", "item_id"),
     ("pair_set_items", "pair_set_id", "pair_sets", "pair_set_id"),
     ("pairs", "pair_set_id", "pair_sets", "pair_set_id"),
-    ("pairs", "pair_set_id, dimension, winner", "pair_set_items", "pair_set_id, dimension, ordinal"),
+    (
+        "pairs",
+        "pair_set_id, dimension, winner",
+        "pair_set_items",
+        "pair_set_id, dimension, ordinal",
+    ),
     ("pairs", "pair_set_id, dimension, other", "pair_set_items", "pair_set_id, dimension, ordinal"),
     ("runs", "pair_set_id", "pair_sets", "pair_set_id"),
     ("scores", "model_id", "runs", "model_id"),
@@ -39,7 +44,9 @@ def _audited(store: Store, table: Table) -> dict[str, Any]:
         check(table, rows)
     except ContractError as error:
         problems.append(str(error))
-    problems += [_dangling(store, *reference) for reference in REFERENCES if reference[0] == table.name]
+    problems += [
+        _dangling(store, *reference) for reference in REFERENCES if reference[0] == table.name
+    ]
     return {
         "table": table.name,
         "rows": rows.num_rows,
@@ -51,8 +58,7 @@ def _audited(store: Store, table: Table) -> dict[str, Any]:
 def _dangling(store: Store, table: str, columns: str, other: str, keys: str) -> str:
     """Words for rows that refer to nothing; '' where all refer to something."""
     found = store.query(
-        f"SELECT DISTINCT {columns} FROM {table} EXCEPT SELECT {keys} FROM {other}"
-        " ORDER BY ALL"
+        f"SELECT DISTINCT {columns} FROM {table} EXCEPT SELECT {keys} FROM {other} ORDER BY ALL"
     )
     if not found.num_rows:
         return ""

@@ -22,10 +22,16 @@ def lease(path: Path, purpose: str, wait: float = 60.0) -> Iterator[None]:
     path: the lock file; made where it is missing.
     purpose: said to others who wait, e.g. "ingest".
     wait: seconds to wait for another holder before giving up.
-    Raises: StoreError naming the holder's process and purpose.
+    Raises: StoreError naming the holder's process and purpose, or a folder that is not writable.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise StoreError(
+            f"{path.parent} cannot be written ({error.strerror}); mend its permissions, or name"
+            " another folder with --home"
+        ) from error
     try:
         _acquire(descriptor, path, wait)
         os.ftruncate(descriptor, 0)

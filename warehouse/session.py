@@ -55,7 +55,9 @@ class Session:
         except duckdb.Error as error:
             raise StoreError(f"query failed: {error}") from error
         if answer is None:
-            raise StoreError("that is no question; ask with SELECT or FROM: the session is read-only")
+            raise StoreError(
+                "that is no question; ask with SELECT or FROM: the session is read-only"
+            )
         return answer.to_arrow_table()
 
     def names(self) -> list[str]:

@@ -43,18 +43,31 @@ class Store:
     # Writing
 
     @contextmanager
-    def writing(self, purpose: str, wait: float = 60.0) -> Iterator[None]:
-        """Hold the writer's lease for a batch of appends; nested calls share it."""
-        if self._holding:
+    def writing(self, purpose: str, wait: float = 60.0, *, dry_run: bool = False) -> Iterator[None]:
+        """Hold the writer's lease for a batch of appends; nested calls share it.
+
+        dry_run: nothing will be written, so nothing is held, and the home is not made.
+        Raises: StoreError where another process writes, or the home cannot be written.
+        """
+        if self._holding or dry_run:
             yield
             return
-        self.home.mkdir(parents=True, exist_ok=True)
+        self._make_home()
         with lease(self.home / "writer.lock", purpose, wait):
             self._holding = True
             try:
                 yield
             finally:
                 self._holding = False
+
+    def _make_home(self) -> None:
+        try:
+            self.home.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"{self.home} cannot be the home of a warehouse ({error.strerror}); name another"
+                " folder with --home or SOLI_HOME"
+            ) from error
 
     def append(self, name: str, rows: pa.Table) -> int:
         """Commit the rows that are not there yet; return how many were added.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -79,7 +80,8 @@ def create(
     if dry_run:
         typer.echo(labeling_config(dimensions_of(settings), "00000000-0000-0000-0000-000000000000"))
         return
-    made = create_project(settings, connect(settings), title, overlap=overlap)
+    with connect(settings) as client:
+        made = create_project(settings, client, title, overlap=overlap)
     if json:
         show_json({"id": made.id, "title": made.title, "source": made.source})
     else:
@@ -87,17 +89,21 @@ def create(
 
 
 @project.command("update")
-def update(context: typer.Context, project_id: ProjectId, *, json: Json = False) -> None:
+def update(
+    context: typer.Context, project_id: ProjectId, *, json: Json = False, dry_run: DryRun = False
+) -> None:
     """Adopt a project that Soli did not make: it gets a source, its labels stay as they are.
 
     \b
     Examples:
       soli annotate project update --project 3
+      soli annotate project update --project 3 --dry-run   the project as it is
     """
     from flows.annotate import adopt, connect
     from flows.console import show_json
 
-    adopted = adopt(connect(settings_of(context)), project_id)
+    with connect(settings_of(context)) as client:
+        adopted = client.project(project_id) if dry_run else adopt(client, project_id)
     if json:
         show_json({"id": adopted.id, "title": adopted.title, "source": adopted.source})
     else:
@@ -134,11 +140,14 @@ def items(
     from flows.console import say, show_json, show_rows
 
     settings = settings_of(context)
-    client = connect(settings) if project_id is not None and not dry_run else None
-    found = client.project(project_id) if client and project_id is not None else None
-    added = add_items(
-        settings, file, client=client, project=found, design_k=design_k, dry_run=dry_run
-    )
+    with ExitStack() as opened:
+        client = found = None
+        if project_id is not None and not dry_run:
+            client = opened.enter_context(connect(settings))
+            found = client.project(project_id)
+        added = add_items(
+            settings, file, client=client, project=found, design_k=design_k, dry_run=dry_run
+        )
     if json:
         show_json(added)
         return
@@ -177,7 +186,9 @@ def annotators(
         from annotation.members import sign_up as enrol
 
         secrets = settings.server_home / "annotators.json"
-        enrol(connect(settings), {email: email for email in sign_up}, secrets)
+        with connect(settings) as client:
+            for member in enrol(client, {email: email for email in sign_up}, secrets).values():
+                member.close()
         typer.echo(f"signed up {len(sign_up)}; names and passwords: {secrets}", err=True)
     rows = settings.store.query(
         "SELECT annotator_id, count(*) AS labels, count(DISTINCT item_id) AS items,"

@@ -42,7 +42,7 @@ def demo(
     from flows.settings import environment_for_prefect
 
     settings = settings_of(context)
-    environment_for_prefect(settings.home)  # before Prefect is imported
+    environment_for_prefect(settings.home, debug=context.obj["debug"])  # before Prefect is imported
     from flows.console import show_json
     from flows.demo import run_demo, show
 

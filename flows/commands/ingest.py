@@ -69,11 +69,11 @@ def ingest(
     _show(results, json=json)
 
 
-def _labelling(settings: Settings, dimensions: list[str] | None) -> Labelling | None:
+def _labelling(settings: Settings, dimensions: list[str] | None) -> Labelling:
     from flows.ingest import Labelling
 
     named = dimensions or [str(section.get("name")) for section in settings.dimensions]
-    return Labelling(tuple(named), mapping=settings.mapping) if named else None
+    return Labelling(tuple(named), mapping=settings.mapping, reviewers=settings.reviewers)
 
 
 def _show(results: list[Ingested], *, json: bool) -> None:

@@ -30,7 +30,7 @@ def trace(
       soli trace 3f2a                          a model by the start of its id
       soli trace ANNOTATOR_ID                  the models that learned from somebody
     """
-    from flows.console import show_json
+    from flows.console import show_json, visible
     from flows.trace import lines, resolve
     from flows.trace import trace as follow
 
@@ -39,4 +39,4 @@ def trace(
     if json:
         show_json(found)
     else:
-        typer.echo("\n".join(lines(found)))
+        typer.echo("\n".join(map(visible, lines(found))))

@@ -70,7 +70,7 @@ def score(
 ) -> None:
     """Give every item a reward in each dimension; with --push, tell Label Studio.
 
-    Predictions are hidden from annotators.
+    Items that the model scored before keep their rewards. Predictions are hidden from annotators.
 
     \b
     Examples:
@@ -84,7 +84,7 @@ def score(
     settings = settings_of(context)
     if dry_run:
         chosen = newest_model(settings.store, model)
-        items = media_of(settings.store).num_rows
+        items = media_of(settings.store, unscored_by=chosen["model_id"]).num_rows
         show_json({"model_id": chosen["model_id"], "items": items, "push": push})
         return
     with progress("scoring") as advance:
@@ -98,7 +98,7 @@ def score(
         pushed = push_scores(settings, row["model_id"])
     result = {
         "model_id": row["model_id"],
-        "rewards": scores.num_rows,
+        "new rewards": scores.num_rows,
         "not scored": len(unreadable),
         "predictions": pushed,
     }
@@ -108,7 +108,9 @@ def score(
         show_rows([result], list(result))
 
 
-def evaluate(context: typer.Context, *, model: Model = None, json: Json = False) -> None:
+def evaluate(
+    context: typer.Context, *, model: Model = None, json: Json = False, dry_run: DryRun = False
+) -> None:
     """Measure how well a model orders pass above fail, on held-out prompts and out of domain.
 
     ACC is the share of pass x fail pairs with the higher reward on the pass item (equal counts as
@@ -122,7 +124,7 @@ def evaluate(context: typer.Context, *, model: Model = None, json: Json = False)
     from flows.console import show_json, show_rows
     from flows.train import evaluate as run
 
-    row, table = run(settings_of(context).store, model=model)
+    row, table = run(settings_of(context).store, model=model, dry_run=dry_run)
     if json:
         show_json(table.to_pylist())
         return

@@ -1,12 +1,20 @@
-"""Label Studio's JSON, in small."""
+"""Label Studio's JSON in small, and small projects in the real one."""
 
+import json
+import uuid
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
+import pyarrow as pa
 import pytest
 
 from annotation.events import Known, newest
+from annotation.items import read_items
 from annotation.judgement import Context
+from annotation.labeling import DEFAULT_DIMENSIONS
+from annotation.members import sign_up
+from annotation.projects import ensure_project, import_items, serve_media
 
 DIMENSIONS = ("motion", "shape")
 START = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
@@ -55,7 +63,6 @@ def task(number, *annotations, item="default", created=0.0, changed=None, **data
 
 def known(*observed):
     """What the warehouse knows after these events were stored."""
-    import pyarrow as pa
 
     def table(name):
         return pa.concat_tables([events.tables[name] for events in observed])
@@ -92,3 +99,50 @@ def studio():
         start=START,
         dimensions=DIMENSIONS,
     )
+
+
+@dataclass(frozen=True)
+class Act:
+    kind: str
+    annotator: str
+    item_id: str
+    values: dict
+    seconds: float = 3.5
+
+
+@pytest.fixture(scope="session")
+def act():
+    return Act
+
+
+@pytest.fixture(scope="session")
+def annotators(admin, label_studio):
+    """Two people who signed up, by name."""
+    emails = {name: f"{name.lower()}@annotators.example" for name in ("Ana", "Ben")}
+    return sign_up(admin, emails, label_studio.home / "annotators.json")
+
+
+@pytest.fixture
+def make_project(admin, media_root):
+    """Function that makes a project of its own with the four real clips as tasks."""
+
+    def make(dimensions=DEFAULT_DIMENSIONS):
+        project = ensure_project(admin, str(uuid.uuid4()), "Clips of a test", dimensions)
+        names = sorted(path.name for path in (media_root / "clips").glob("*.mp4"))
+        rows = [
+            {
+                "item_id": f"v{n}",
+                "prompt": f"a clip {n}",
+                "media": f"clips/{name}",
+                "generator": "g",
+            }
+            for n, name in enumerate(names)
+        ]
+        path = media_root / f"{project.source}.jsonl"
+        path.write_text("\n".join(map(json.dumps, rows)))
+        found = read_items(path, [media_root])
+        serve_media(admin, project.id, media_root / "clips")
+        import_items(admin, project, found.items, found.prompts, media_root)
+        return project, found
+
+    return make

@@ -274,6 +274,21 @@ def test_annotators_get_one_random_id_each_and_names_stay_in_people(studio):
     assert to_events(tasks, studio.known(found), studio.context()).rows == 0
 
 
+def test_data_nested_beyond_reason_are_a_row_not_a_crash(studio):
+    deep = []
+    for _ in range(5000):
+        deep = [deep]
+    broken = studio.annotation(7, motion="Pass")
+    broken["result"].append({"from_name": "shape", "value": {"choices": deep}})
+    tasks = [studio.task(1, broken), studio.task(2, deep=deep)]
+    found = to_events(tasks, Known(), studio.context())
+    assert [row[1:] for row in labels(found)] == [("motion", 1, "seen", "pass")]
+    assert quarantined(found) == [
+        (7, "shape", "unreadable_result"),
+        (None, None, "unreadable_task"),
+    ]
+
+
 def test_an_item_without_a_prompt_waits_while_its_labels_are_kept(studio):
     bare = studio.task(1, studio.annotation(7, **GOOD))
     del bare["data"]["prompt"]

@@ -1,0 +1,149 @@
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from training.data import (
+    PairSplit,
+    coverage,
+    media_of,
+    plan_blocks,
+    plan_pairs,
+    read_split,
+)
+from warehouse.errors import TrainingError
+
+DIMENSIONS = ("physical_plausibility", "subject_deformity", "semantic_alignment")
+
+
+def split_of(pairs, items=12, dimensions=None):
+    """A split with these (winner, other) pairs."""
+    count = len(pairs)
+    ends = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    return PairSplit(
+        item_ids=[f"item_{n}" for n in range(items)],
+        prompt_ids=[f"prompt_{n}" for n in range(items)],
+        dimension=np.array(dimensions or [0] * count, dtype=np.int64),
+        winner=ends[:, 0],
+        other=ends[:, 1],
+        mu=np.ones(count),
+        weight=np.ones(count),
+        tie=np.zeros(count, dtype=bool),
+    )
+
+
+splits = st.lists(
+    st.tuples(st.integers(0, 11), st.integers(0, 11)).filter(lambda pair: pair[0] != pair[1]),
+    min_size=1,
+    max_size=60,
+    unique=True,
+).map(split_of)
+
+
+def test_a_split_holds_its_own_items_and_pairs_only(pair_set):
+    train = read_split(pair_set, DIMENSIONS, "train")
+    assert train.item_ids == [f"item_{n:02}" for n in range(12)]
+    whole = pq.read_table(pair_set / "pairs.parquet").to_pandas()
+    assert train.pairs == (whole.split == "train").sum()
+
+
+def test_ordinals_lead_to_the_items_with_those_labels(pair_set):
+    """Ordinals are numbered per dimension; every winner passed, every loser failed."""
+    train = read_split(pair_set, DIMENSIONS, "train")
+    items = pq.read_table(pair_set / "items.parquet").to_pandas()
+    label = items.set_index(["dimension", "item_id"]).label
+    for d, w, o, tie in zip(train.dimension, train.winner, train.other, train.tie, strict=True):
+        assert label[DIMENSIONS[d], train.item_ids[w]] == "pass"
+        assert label[DIMENSIONS[d], train.item_ids[o]] == ("pass" if tie else "fail")
+
+
+def test_the_order_of_rows_in_the_files_does_not_matter(pair_set, tmp_path):
+    for name in ("items", "pairs"):
+        table = pq.read_table(pair_set / f"{name}.parquet")
+        order = np.random.default_rng(0).permutation(table.num_rows)
+        pq.write_table(table.take(order), tmp_path / f"{name}.parquet")
+    one, two = (read_split(folder, DIMENSIONS, "train") for folder in (pair_set, tmp_path))
+    for name in ("dimension", "winner", "other", "mu", "weight", "tie"):
+        assert (getattr(one, name) == getattr(two, name)).all()
+
+
+def test_a_dimension_that_the_set_lacks_is_named(pair_set):
+    with pytest.raises(TrainingError, match="of dimension beauty; it has physical_plausibility"):
+        read_split(pair_set, ("beauty",), "train")
+
+
+def test_a_damaged_pair_set_is_named(pair_set, tmp_path):
+    (tmp_path / "items.parquet").write_bytes((pair_set / "items.parquet").read_bytes()[:99])
+    with pytest.raises(TrainingError, match=r"items\.parquet cannot be read"):
+        read_split(tmp_path, DIMENSIONS, "train")
+
+
+def test_a_pair_of_an_unknown_item_is_named(pair_set, tmp_path):
+    items = pq.read_table(pair_set / "items.parquet")
+    pq.write_table(items.filter(pc.field("item_id") != "item_03"), tmp_path / "items.parquet")
+    (tmp_path / "pairs.parquet").write_bytes((pair_set / "pairs.parquet").read_bytes())
+    with pytest.raises(TrainingError, match=r"a pair names item .* not in items\.parquet"):
+        read_split(tmp_path, DIMENSIONS, "train")
+
+
+def test_items_without_media_are_counted_and_named(media):
+    with pytest.raises(TrainingError, match=r"1 of 2 items have no row \(first: item_99\)"):
+        media_of(media, ["item_00", "item_99"])
+    assert media_of(media, ["item_05", "item_01"])["item_id"].to_pylist() == ["item_05", "item_01"]
+
+
+@given(splits, st.integers(2, 6), st.integers(1, 3), st.integers(0, 5))
+def test_blocks_hold_each_item_at_most_once_per_epoch_and_all_pairs_among_them(
+    split, size, epochs, seed
+):
+    blocks = list(plan_blocks(split, size=size, epochs=epochs, seed=seed))
+    uses = np.zeros(len(split.item_ids), dtype=int)
+    for block in blocks:
+        uses[block.items] += 1
+        inside = set(block.items.tolist())
+        assert len(inside) == len(block.items) <= size
+        ends = zip(split.winner.tolist(), split.other.tolist(), strict=True)
+        expected = [n for n, (w, o) in enumerate(ends) if w in inside and o in inside]
+        assert sorted(block.pairs.tolist()) == expected
+        assert expected
+    assert uses.max(initial=0) <= epochs
+
+
+@given(splits, st.integers(1, 7), st.integers(0, 5))
+def test_the_naive_plan_uses_every_pair_once_per_epoch(split, size, seed):
+    blocks = list(plan_pairs(split, size=size, epochs=2, seed=seed))
+    used = np.sort(np.concatenate([block.pairs for block in blocks]))
+    assert (used == np.repeat(np.arange(split.pairs), 2)).all()
+    for block in blocks:
+        ends = {*split.winner[block.pairs].tolist(), *split.other[block.pairs].tolist()}
+        assert sorted(ends) == block.items.tolist()
+
+
+def test_the_same_seed_gives_the_same_plan_and_another_seed_another():
+    split = split_of([(w, o) for w in range(6) for o in range(6, 12)])
+    one, two, other = (list(plan_blocks(split, size=4, epochs=2, seed=s)) for s in (1, 1, 2))
+    assert all((a.items == b.items).all() for a, b in zip(one, two, strict=True))
+    assert any((a.items != b.items).any() for a, b in zip(one, other, strict=False))
+
+
+def test_over_epochs_every_pair_has_its_turn():
+    split = split_of([(w, o) for w in range(6) for o in range(6, 12)])
+    seen = coverage(split, list(plan_blocks(split, size=4, epochs=20, seed=0)))
+    assert seen.used == seen.pairs == 36
+    assert seen.encodings == 12 * 20
+
+
+def test_blocks_follow_the_pairs_where_pairs_are_few():
+    """A chain of far-apart pairs: random blocks of 4 among 60 items would hold almost none."""
+    split = split_of([(n, n + 30) for n in range(30)], items=60)
+    seen = coverage(split, list(plan_blocks(split, size=4, epochs=1, seed=0)))
+    assert seen.used == 30
+
+
+def test_a_block_serves_many_more_pairs_per_encoding_than_single_pairs():
+    split = split_of([(w, o) for w in range(6) for o in range(6, 12)])
+    blocks = coverage(split, list(plan_blocks(split, size=8, epochs=4, seed=0)))
+    pairs = coverage(split, list(plan_pairs(split, size=1, epochs=4, seed=0)))
+    assert blocks.pair_uses / blocks.encodings > 3 * pairs.pair_uses / pairs.encodings

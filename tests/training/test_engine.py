@@ -1,0 +1,48 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from training.engine import deepspeed_config, parameter_groups, schedule
+from training.model import RewardModel
+from training.recipes import paper_1b
+
+GOLDEN = Path(__file__).parents[1] / "data" / "training" / "deepspeed_paper_1b.json"
+
+
+def test_deepspeeds_config_is_the_golden_one():
+    assert deepspeed_config(paper_1b("base", "pairs")) == json.loads(GOLDEN.read_text())
+
+
+def test_stage_and_precision_reach_deepspeed():
+    run = paper_1b("base", "pairs")
+    run = replace(run, engine=replace(run.engine, zero_stage=3, precision="fp32"))
+    seen = deepspeed_config(run)
+    assert seen["zero_optimization"] == {"stage": 3}
+    assert seen["bf16"] == {"enabled": False}
+
+
+@pytest.mark.parametrize("kind", ["linear", "cosine", "constant"])
+@pytest.mark.parametrize("warmup", [0.0, 0.05, 0.5])
+def test_a_schedule_rises_to_one_then_never_rises_again(kind, warmup):
+    factor = schedule(kind, 40, warmup)
+    rates = [factor(step) for step in range(40)]
+    top = rates.index(max(rates))
+    assert max(rates) == pytest.approx(1)
+    assert rates[: top + 1] == sorted(rates[: top + 1])
+    assert rates[top:] == sorted(rates[top:], reverse=True)
+    assert all(rate > 0 for rate in rates)
+
+
+def test_every_weight_is_in_one_group_and_vectors_do_not_decay(config):
+    model = RewardModel.create(config)
+    groups = parameter_groups(model, replace(config.optimizer, lr=1.0, head_lr=2.0))
+    held = [id(weight) for group in groups for weight in group["params"]]
+    assert sorted(held) == sorted(id(weight) for weight in model.parameters())
+    for group in groups:
+        in_head = {id(weight) for weight in model.head.parameters()}
+        assert all((id(w) in in_head) == (group["lr"] == 2.0) for w in group["params"])
+        assert group["weight_decay"] == 0 or all(w.ndim > 1 for w in group["params"])
+    free = next(g for g in groups if g["lr"] == 2.0 and not g["weight_decay"])
+    assert any(weight is model.head.query for weight in free["params"])
