@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psutil
 import pyarrow.parquet as pq
 import typer
 from prefect import flow, task
@@ -32,6 +33,7 @@ from flows.world import WORLDS, make_world
 from flows.world_plan import WorldSpec
 from warehouse.digest import canonical_json
 from warehouse.errors import SettingsError
+from warehouse.lease import lease
 from warehouse.store import Store
 
 OOD_GENERATORS = ["sketch-2"]
@@ -96,8 +98,10 @@ def run_demo(
             "pairs": PAIRS | {"seed": seed},
         }
     )
-    _claim(own.home, world, seed)
-    outcome: Outcome = story(own, keep_server)
+    with lease(own.home / "demo.lock", "soli demo", wait=0):
+        _claim(own.home, world, seed)
+        _end_orphans(own.home)
+        outcome: Outcome = story(own, keep_server)
     return outcome
 
 
@@ -322,6 +326,20 @@ def _claim(home: Path, world: str, seed: int) -> None:
         )
     else:
         State(world, seed, str(uuid.uuid4())).save(home)
+
+
+def _end_orphans(home: Path) -> None:
+    """End the Prefect servers that killed demos of this home left behind; they never end alone.
+
+    Called under the demo's lock: whatever works in this home is nobody's any more.
+    """
+    ours = str(home.absolute() / "prefect")
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            environment = process.environ()
+            ephemeral = environment.get("PREFECT__SERVER_EPHEMERAL") == "1"
+            if ephemeral and environment.get("PREFECT_HOME") == ours:
+                process.kill()
 
 
 def _state(home: Path) -> State:

@@ -196,6 +196,7 @@ def environment_for_prefect(home: Path, *, debug: bool = False) -> None:
     Prefect logs the traceback of a failed step as an error; people see our one line instead.
     """
     if "PREFECT_API_URL" not in os.environ:
+        home.mkdir(parents=True, exist_ok=True)
         os.environ.setdefault("PREFECT_HOME", str(home.absolute() / "prefect"))
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING" if debug else "CRITICAL")

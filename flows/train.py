@@ -21,10 +21,12 @@ from flows.pair import newest_pair_set
 from warehouse.digest import canonical_json, value_digest
 from warehouse.errors import StoreError, TrainingError
 from warehouse.face import publish
+from warehouse.lease import lease
 from warehouse.store import Store
 
 Progress = Callable[[int, int], None]
 REMOTE = "://"
+ORPHAN_SECONDS = 3600.0  # how long a rerun waits for the training of a killed run
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ def train(
     media = media_of(store, chosen["pair_set_id"])
     base = _backbone(store, recipe, base_model, media, seed)
     config = to_json(RECIPES[recipe](str(base), chosen["path"], seed=seed))
+    config["frame_cache"] = str(store.home / "frames")  # shared with scoring
     config["dimensions"] = sorted(json.loads(chosen["recipe"])["dimensions"])
     run_id = value_digest({"pair_set": chosen["digest"], "config": _portable(config)})[:16]
     if dry_run:
@@ -73,8 +76,9 @@ def train(
     if base_model is None:
         _build_tiny(base, media, seed)
     job = store.home / "runs" / run_id
-    _prepare(job, config, media)
-    done = _run(job)
+    with lease(job / "job.lock", f"training {run_id}", wait=ORPHAN_SECONDS) as held:
+        _prepare(job, config, media)
+        done = _run(job, held)
     trained = Trained(
         model_id=done["model_id"],
         run_id=run_id,
@@ -141,7 +145,11 @@ def _prompts(media: pa.Table) -> list[str]:
 
 def _portable(config: dict[str, Any]) -> dict[str, Any]:
     """Config without the folders of this machine; the backbone's name tells which it is."""
-    names = {"base_model": Path(config["base_model"]).name, "pair_set": None}
+    names = {
+        "base_model": Path(config["base_model"]).name,
+        "pair_set": None,
+        "frame_cache": None,
+    }
     return config | names
 
 
@@ -154,10 +162,14 @@ def _prepare(job: Path, config: dict[str, Any], media: pa.Table) -> None:
     (job / "config.part").rename(job / "config.json")
 
 
-def _run(job: Path) -> dict[str, Any]:
-    """Run the job in a process of its own; its progress is shown on stderr as it comes."""
+def _run(job: Path, held: int) -> dict[str, Any]:
+    """Run the job in a process of its own; its progress is shown on stderr as it comes.
+
+    held: descriptor of the job's lock. The process inherits it: where only we are killed, a rerun
+        waits for the training that goes on, and finds it finished.
+    """
     command = [sys.executable, "-W", "ignore", "-m", "training.run", str(job)]
-    code = subprocess.run(command, check=False).returncode
+    code = subprocess.run(command, check=False, pass_fds=(held,)).returncode
     if code:
         raise TrainingError(
             f"training ended with exit code {code}; its own words stand above, its files in {job};"

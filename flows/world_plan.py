@@ -42,9 +42,9 @@ class WorldSpec:
     """Everything that a world depends on."""
 
     seed: int = 7
-    prompts: int = 150
+    prompts: int = 180
     """Distinct prompts: combinations of colour, subject, motion and place."""
-    clips: int = 440
+    clips: int = 720
     """At least one for each prompt."""
     size: int = 128
     """Width and height of a clip in pixels, a multiple of 16."""

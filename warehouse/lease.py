@@ -16,12 +16,13 @@ POLL_SECONDS = 0.1
 
 
 @contextmanager
-def lease(path: Path, purpose: str, wait: float = 60.0) -> Iterator[None]:
+def lease(path: Path, purpose: str, wait: float = 60.0) -> Iterator[int]:
     """Hold the writer's lease for the block.
 
     path: the lock file; made where it is missing.
     purpose: said to others who wait, e.g. "ingest".
     wait: seconds to wait for another holder before giving up.
+    Yields: the descriptor that holds it; a child that inherits it holds the lease as well.
     Raises: StoreError naming the holder's process and purpose, or a folder that is not writable.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -36,7 +37,7 @@ def lease(path: Path, purpose: str, wait: float = 60.0) -> Iterator[None]:
         _acquire(descriptor, path, wait)
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "for": purpose}).encode(), 0)
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)  # releases the lock
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import duckdb
 import pyarrow as pa
@@ -34,7 +35,7 @@ class Session:
                 f"{face} cannot be opened ({error}); make it anew with `soli warehouse rebuild`"
             ) from error
 
-    def __enter__(self) -> Session:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

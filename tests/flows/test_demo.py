@@ -15,11 +15,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import duckdb
-import psutil
 import pytest
 
 from agreement.verify import verify
 from annotation import server
+from flows import demo
 from flows.measure import labels_of
 from warehouse.audit import audit
 from warehouse.contracts import TABLES
@@ -74,11 +74,9 @@ def kill_in(home, step):
 
 
 def end_leftovers(home):
-    """End what a killed demo left behind: by process id, only what works in this home."""
+    """End what killed demos left behind: by process id, only what works in this home."""
     server.stop(home / "labelstudio")
-    for process in psutil.process_iter(["cmdline"]):
-        if any(str(home) in part for part in process.info["cmdline"] or []):
-            process.kill()
+    demo._end_orphans(home)
 
 
 class Asker(threading.Thread):

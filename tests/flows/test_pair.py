@@ -1,0 +1,267 @@
+"""Pair sets out of a warehouse: the same bytes anywhere, whole or not at all."""
+
+import copy
+import random
+from pathlib import Path
+
+import pytest
+
+from flows.ingest import Labelling, ingest_export
+from flows.measure import build as build_consensus
+from flows.measure import measure
+from flows.pair import (
+    build,
+    latest_consensus,
+    newest_pair_set,
+    read,
+    recipe_of,
+    statistics_of,
+)
+from pairing.recipe import Recipe
+from warehouse.audit import audit
+from warehouse.errors import GateStop, PairingError, StoreError
+from warehouse.store import Store
+
+THREE = ("physical_plausibility", "semantic_alignment", "subject_deformity")
+
+
+@pytest.fixture(autouse=True)
+def no_faces(monkeypatch):
+    """The reading face has its own tests; here it would be a third of the time."""
+    for module in ("measure", "ingest", "pair"):
+        monkeypatch.setattr(f"flows.{module}.publish", lambda store: None)
+
+
+def again(settings, **changes):
+    """Build with the settings' recipe, changed."""
+    values = recipe_of(settings, settings.store).to_dict() | changes
+    return build(settings, settings.store, Recipe.from_dict(values))[0]
+
+
+def files(folder):
+    return {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
+
+
+# The same bytes
+
+
+def test_two_homes_with_other_people_and_another_order_hold_the_same_bytes(
+    small, tmp_path, tasks, export
+):
+    """Renamed annotators, shuffled tasks and annotations, other ids: nothing of it may show."""
+    shuffled = copy.deepcopy(tasks)
+    dice = random.Random(3)
+    dice.shuffle(shuffled)
+    for task in shuffled:
+        dice.shuffle(task["annotations"])
+        for annotation in task["annotations"]:
+            annotation["completed_by"] = {11: 907, 12: 3, 13: 55}[annotation["completed_by"]]
+            annotation["id"] += 70_000
+    other = small.model_copy(update={"home": tmp_path / "elsewhere"})
+    ingest_export(other.store, export(shuffled, "other.json"), labelling=Labelling(THREE))
+    measure(other, other.store)
+    build_consensus(other, other.store)
+    theirs, ours = again(other), newest_pair_set(small.store)
+    assert theirs.digest == ours["digest"]
+    for name in ("pairs", "pair_set_items"):
+        assert other.store.digest(name) == small.store.digest(name)
+    people = [set(s.store.read("people")["annotator_id"].to_pylist()) for s in (small, other)]
+    assert people[0].isdisjoint(people[1])
+    one, two = files(ours["path"]), files(theirs.path)
+    assert one["pairs.parquet"] == two["pairs.parquet"]
+    assert one["items.parquet"] == two["items.parquet"]
+
+
+def test_building_again_adds_nothing_and_another_seed_is_another_set(small):
+    store = small.store
+    before = store.read("pairs").num_rows
+    known = newest_pair_set(store)
+    assert again(small).pair_set_id == known["pair_set_id"]
+    assert store.read("pairs").num_rows == before
+    other = again(small, seed=5)
+    assert other.digest != known["digest"]
+    assert newest_pair_set(store)["pair_set_id"] == other.pair_set_id
+    assert newest_pair_set(store, known["pair_set_id"][:6])["digest"] == known["digest"]
+
+
+def test_a_dry_run_says_which_set_it_would_be(small, unchanged):
+    recipe = Recipe.from_dict(recipe_of(small, small.store).to_dict() | {"seed": 9})
+    with unchanged(small.home):
+        dry, pair_set = build(small, small.store, recipe, dry_run=True)
+    assert not dry.path.exists()
+    assert build(small, small.store, recipe)[0].digest == dry.digest == pair_set.digest
+
+
+def test_the_chosen_method_s_consensus_is_what_pairs_are_built_from(small):
+    chosen = small.model_copy(update={"consensus": {"method": "majority"}})
+    again(chosen, seed=4)
+    majority = set(latest_consensus(small.store, "majority")["consensus_id"].to_pylist())
+    assert newest_pair_set(small.store)["consensus_id"] in majority
+
+
+# Whole or not at all
+
+
+@pytest.mark.parametrize("table", ["pair_set_items", "pairs", "pair_sets"])
+def test_a_build_killed_between_its_writes_ends_whole_when_run_again(small, monkeypatch, table):
+    store, whole = small.store, Store.append
+
+    def killed(self, name, rows):
+        if name == table:
+            raise KeyboardInterrupt
+        return whole(self, name, rows)
+
+    monkeypatch.setattr(Store, "append", killed)
+    with pytest.raises(KeyboardInterrupt):
+        again(small, seed=2)
+    monkeypatch.setattr(Store, "append", whole)
+    assert newest_pair_set(store)["seed"] == 0  # a half-written set is not offered
+    built = again(small, seed=2)
+    rows = {
+        name: store.query(f"FROM {name} WHERE pair_set_id = $p", {"p": built.pair_set_id})
+        for name in ("pair_sets", "pair_set_items", "pairs")
+    }
+    files_of_set = read(store, built.pair_set_id)
+    assert rows["pair_sets"].num_rows == 1
+    assert rows["pair_set_items"].num_rows == files_of_set.items.num_rows
+    assert rows["pairs"].num_rows == files_of_set.pairs.num_rows
+    if table == "pairs":
+        assert all(not row["problems"] for row in audit(store))
+
+
+def test_a_damaged_or_missing_folder_is_named_in_one_line(soli, small):
+    folder = Path(again(small, seed=6).path)
+    pairs = folder / "pairs.parquet"
+    whole = pairs.read_bytes()
+    pairs.write_bytes(whole[: len(whole) // 2])
+    for spoil in (lambda: None, pairs.unlink, lambda: (folder / "manifest.json").write_text("{")):
+        spoil()
+        code, out, err = soli("pairs", "stats")
+        assert (code, out) == (1, "")
+        (line,) = err.splitlines()
+        assert str(folder) in line
+        assert "unexpected" not in line
+
+
+# As of
+
+
+def test_a_set_knows_its_labels_as_of_the_consensus_and_later_events_stay_out(small, tasks, export):
+    store = small.store
+    row = newest_pair_set(store)
+    consensus = store.query(
+        "SELECT min(observed_at) AS t FROM consensus WHERE consensus_id = $c",
+        {"c": row["consensus_id"]},
+    )
+    assert row["as_of"] == consensus["t"][0].as_py()
+    before = store.query("SELECT count(*) AS n FROM lineage")["n"][0].as_py()
+    answer = tasks[3]["annotations"][0]["result"][0]["value"]["choices"]
+    answer[0] = {"Pass": "Fail", "Fail": "Pass"}[answer[0]]
+    tasks[3]["annotations"][0]["updated_at"] = "2026-02-01T00:00:00.000000Z"
+    found = ingest_export(store, export(tasks))
+    assert found.events == {"changed": 1}
+    assert store.query("SELECT count(*) AS n FROM lineage")["n"][0].as_py() == before
+    build_consensus(small, store)
+    assert again(small, seed=1).digest
+    newer = newest_pair_set(store)
+    assert newer["as_of"] > row["as_of"]
+    assert newer["consensus_id"] != row["consensus_id"]
+
+
+# What stops
+
+
+def test_a_gate_stops_its_dimension_and_no_other(small):
+    gates = ({"dimension": "subject_deformity", "threshold": 0.95},)
+    measure(small.model_copy(update={"gates": gates}), small.store)
+    before = small.store.read("pair_sets").num_rows
+    with pytest.raises(GateStop, match=r"subject_deformity.*disagreement_queue"):
+        again(small, seed=8)
+    assert small.store.read("pair_sets").num_rows == before
+    assert again(small, seed=8, dimensions=["semantic_alignment"]).counts
+
+
+def test_each_missing_step_is_named(settings, tasks, export):
+    store = settings.store
+    with pytest.raises(PairingError, match="soli consensus build"):
+        recipe_of(settings, store)
+    ingest_export(store, export(tasks[:6]), labelling=Labelling(THREE))
+    recipe = Recipe(dimensions=THREE)
+    with pytest.raises(PairingError, match="soli agreement report"):
+        build(settings, store, recipe)
+    measure(settings, store)
+    with pytest.raises(PairingError, match="soli consensus build"):
+        build(settings, store, recipe)
+    with pytest.raises(StoreError, match="soli pairs build"):
+        newest_pair_set(store)
+
+
+def test_a_start_that_fits_several_sets_or_none_is_refused_with_the_ids(small):
+    ids = [again(small, seed=seed).pair_set_id for seed in (21, 22)]
+    ids.append(read(small.store, "latest").pair_set_id)
+    for start in ("", "xyz"):
+        with pytest.raises(StoreError, match=ids[0]):
+            newest_pair_set(small.store, start)
+    everything = [row["pair_set_id"] for row in small.store.read("pair_sets").to_pylist()]
+    shared = next(
+        (i[:1] for i in everything if sum(j.startswith(i[:1]) for j in everything) > 1), None
+    )
+    if shared:
+        with pytest.raises(StoreError, match="could be any of"):
+            newest_pair_set(small.store, shared)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"dimensions = [", "no TOML"),
+        (b"\xff\xfe\x00", "cannot be read"),
+        (b"seed = 3", "dimensions is missing"),
+        (b"dimensions = ['beauty']", "beauty"),
+        (b"dimensions = ['semantic_alignment']\nsede = 3", "sede"),
+        (b"dimensions = ['semantic_alignment']\nkinds = ['lose_tie']", "lose_tie"),
+        (b"[pairs]\ndimensions = ['semantic_alignment']", "pairs"),
+    ],
+)
+def test_a_recipe_file_that_makes_no_sense_is_one_line(soli, small, tmp_path, content, words):
+    path = tmp_path / "recipe.toml"
+    path.write_bytes(content)
+    code, out, err = soli("pairs", "build", "--recipe", path)
+    assert (code, out) == (1, "")
+    (line,) = err.splitlines()
+    assert words in line
+    assert "unexpected" not in line
+
+
+def test_a_recipe_file_decides_alone(soli, small, tmp_path):
+    import json
+
+    path = tmp_path / "recipe.toml"
+    path.write_text("dimensions = ['semantic_alignment']\nkinds = ['win_lose']\nseed = 3\n")
+    code, out, _ = soli("pairs", "build", "--recipe", path, "--json")
+    assert code == 0
+    manifest = json.loads(out)
+    assert manifest["recipe"]["dimensions"] == ["semantic_alignment"]
+    assert manifest["recipe"]["ood_generators"] == []
+    built = read(small.store, manifest["pair_set_id"])
+    assert set(built.pairs["kind"].to_pylist()) == {"win_lose"}
+    assert Path(newest_pair_set(small.store)["path"]).is_dir()
+
+
+# What is in it
+
+
+def test_no_prompt_stands_on_both_sides_of_training_and_out_of_domain_stays_apart(small):
+    pair_set = read(small.store)
+    items = pair_set.items.to_pylist()
+    prompts = {}
+    for row in items:
+        if row["split"] != "ood":
+            prompts.setdefault(row["prompt_id"], set()).add(row["split"])
+    assert all(len(splits) == 1 for splits in prompts.values())
+    generators = small.store.query("SELECT item_id, generator FROM items").to_pylist()
+    south = {row["item_id"] for row in generators if row["generator"] == "south"}
+    assert {row["item_id"] for row in items if row["split"] == "ood"} == south
+    tables = statistics_of(small.store, pair_set)
+    assert {"counts"} <= set(tables)
+    assert sum(tables["counts"]["pairs"].to_pylist()) == pair_set.pairs.num_rows

@@ -1,0 +1,142 @@
+"""Lineage, both ways, over a little warehouse whose every step but training is real."""
+
+import pytest
+
+from flows.trace import Reference, lines, resolve, trace
+from warehouse.errors import StoreError
+from warehouse.store import Store
+
+MODEL = "0123456789abcdef" * 4
+
+
+@pytest.fixture
+def store(small_home, settings):
+    """Only read."""
+    return Store(small_home)
+
+
+def test_a_reward_leads_down_to_model_pair_set_consensus_events_and_annotators(store):
+    found = trace(store, resolve(store, "latest:clip_003"))
+    pair_set = store.read("pair_sets").to_pylist()[0]
+    assert found["model"]["model_id"] == MODEL
+    assert found["model"]["pair_set_id"] == found["pair_set"]["pair_set_id"]
+    assert found["pair_set"]["digest"] == pair_set["digest"]
+    consensus = store.query(
+        "SELECT dimension, label FROM consensus WHERE consensus_id = $c AND item_id = 'clip_003'",
+        {"c": pair_set["consensus_id"]},
+    ).to_pylist()
+    labels = {row["dimension"]: row["label"] for row in consensus}
+    assert {reward["dimension"]: reward["label"] for reward in found["rewards"]} == labels
+    people = set(store.query("SELECT DISTINCT annotator_id FROM labels")[0].to_pylist())
+    for reward in found["rewards"]:
+        assert {event["annotator_id"] for event in reward["events"]} == people
+        stored = store.query(
+            "SELECT value FROM label_events WHERE item_id = 'clip_003' AND dimension = $d",
+            {"d": reward["dimension"]},
+        )
+        assert sorted(e["value"] for e in reward["events"]) == sorted(stored["value"].to_pylist())
+
+
+def test_the_tree_says_in_this_order_what_rests_on_what(store):
+    tree = "\n".join(lines(trace(store, resolve(store, "latest:clip_003"))))
+    words = ["model 0123", "└─ pair set ", "└─ consensus ", "(dawid_skene)", "└─ label events"]
+    places = [tree.index(word) for word in words]
+    assert places == sorted(places)
+    assert tree.count("seen ") == 9
+    assert tree.count("consensus pass") + tree.count("consensus fail") == 3
+
+
+def test_a_model_alone_names_everybody_behind_it(store):
+    found = trace(store, resolve(store, MODEL[:5]))
+    assert "rewards" not in found
+    assert [row["events"] for row in found["annotators"]] == [120, 120, 120]
+    tree = lines(found)
+    assert sum("120 events on 40 items" in line for line in tree) == 3
+    assert sum("pass, " in line for line in tree) == 3
+
+
+def test_an_annotator_leads_up_to_the_models_that_learned_from_their_items(store):
+    person = store.query("SELECT min(annotator_id) AS a FROM labels")["a"][0].as_py()
+    found = trace(store, resolve(store, person))
+    assert [row["model_id"] for row in found["models"]] == [MODEL]
+    train = store.query(
+        "SELECT count(DISTINCT item_id) AS n FROM pair_set_items WHERE split = 'train'"
+    )
+    assert found["models"][0]["train_items"] == train["n"][0].as_py()
+    assert [row["events"] for row in found["events"]] == [40, 40, 40]
+    tree = lines(found)
+    assert tree[0] == f"annotator {person}"
+    assert any(f"model {MODEL} learned from" in line for line in tree)
+
+
+def test_names_and_e_mails_are_in_no_trace(store):
+    shown = "\n".join(
+        "\n".join(lines(trace(store, resolve(store, text)))) for text in ("latest", "0123:clip_001")
+    )
+    assert "@" not in shown
+    assert "email" not in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("latest", Reference(MODEL)),
+        (MODEL, Reference(MODEL)),
+        ("0", Reference(MODEL)),
+        ("latest:clip_039", Reference(MODEL, "clip_039")),
+    ],
+)
+def test_a_model_is_known_by_its_id_a_prefix_or_latest(store, text, expected):
+    assert resolve(store, text) == expected
+
+
+def test_a_checkpoint_folder_names_its_model_however_it_is_written(store, small_home, monkeypatch):
+    folder = small_home.absolute() / "runs" / "by-hand" / "checkpoint"
+    monkeypatch.chdir(small_home)
+    for text in (str(folder), f"{folder}/", "runs/by-hand/checkpoint", "./runs/by-hand/checkpoint"):
+        assert resolve(store, text) == Reference(MODEL)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("nobody", "no model, annotator or checkpoint 'nobody'; there is 0123"),
+        ("", "no model, annotator or checkpoint ''"),
+        (":clip_001", "no model, annotator or checkpoint ''"),
+        ("latest:clip_999", r"no reward for item 'clip_999'; it scored, for example, clip_0"),
+        ("1", "there is 0123"),
+        ("0123' OR 1=1 --", "no model"),
+    ],
+)
+def test_unknown_names_are_refused_with_what_there_is(store, text, words):
+    with pytest.raises(StoreError, match=words):
+        resolve(store, text)
+
+
+def test_a_prefix_of_two_models_is_no_name(small):
+    import pyarrow as pa
+
+    run = small.store.read("runs").drop_columns(["observed_at"]).to_pylist()[0]
+    other = run | {"model_id": "01" + "f" * 62, "path": "/elsewhere"}
+    small.store.append("runs", pa.Table.from_pylist([other]))
+    with pytest.raises(StoreError, match="could be any of 01ff.*, 0123"):
+        resolve(small.store, "01")
+    assert resolve(small.store, "012") == Reference(MODEL)
+    assert resolve(small.store, "latest") == Reference(other["model_id"])
+
+
+def test_an_item_without_labels_traces_to_no_events(small):
+    import pyarrow as pa
+
+    from flows.trace import trace as follow
+
+    store = small.store
+    item = store.read("items").drop_columns(["observed_at"]).to_pylist()[0]
+    store.append("items", pa.Table.from_pylist([item | {"item_id": "fresh"}]))
+    rewards = [
+        {"model_id": MODEL, "item_id": "fresh", "dimension": "semantic_alignment", "reward": 0.5}
+    ]
+    store.append("scores", pa.Table.from_pylist(rewards))
+    found = follow(store, resolve(store, "latest:fresh"))
+    assert found["rewards"][0]["events"] == []
+    assert any("consensus undecided, split none" in line for line in lines(found))
