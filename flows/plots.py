@@ -77,15 +77,28 @@ def agreement(rows: Rows) -> Figure:
             row = known.get((dimension, statistic))
             if row and row["value"] is not None:
                 color = (PASS, FAIL, GREEN, GREY)[step]
-                _interval(axis, row, y + 0.27 - 0.18 * step, color, name if y == 0 else None)
+                _interval(axis, row, y + 0.27 - 0.18 * step, color, name)
     axis.set_yticks(range(len(dimensions)), [words(name) for name in reversed(dimensions)])
     axis.set_xlim(min(0.0, axis.get_xlim()[0]), 1)
     axis.set_xlabel("agreement, 95 % bootstrap interval; dotted: slight, fair, moderate, ...")
-    figure.legend(loc="outside upper right", ncols=4, frameon=False)
+    _legend(figure, columns=4)
     return figure
 
 
-def _interval(axis: Axes, row: dict[str, Any], y: float, color: str, label: str | None) -> None:
+def _legend(figure: Figure, columns: int) -> None:
+    """Each name once; nothing where nothing was drawn."""
+    handles, names = figure.axes[0].get_legend_handles_labels()
+    if once := dict(zip(names, handles, strict=True)):
+        figure.legend(
+            handles=list(once.values()),
+            labels=list(once),
+            loc="outside upper right",
+            ncols=columns,
+            frameon=False,
+        )
+
+
+def _interval(axis: Axes, row: dict[str, Any], y: float, color: str, label: str) -> None:
     low, high = row["low"], row["high"]
     if low is not None and high is not None:
         axis.plot([low, high], [y, y], color=color, lw=2.2, solid_capstyle="round")
@@ -140,14 +153,14 @@ def accuracy(rows: Rows, goal: float) -> Figure:
     for y, dimension in enumerate(reversed(dimensions)):
         for step, split in enumerate(splits):
             if row := known.get((dimension, split)):
-                label = SPLIT_NAMES[split] if y == 0 else None
-                _interval(axis, row, y + 0.22 - 0.22 * step, SPLIT_COLORS[split], label)
+                color, name = SPLIT_COLORS[split], SPLIT_NAMES[split]
+                _interval(axis, row, y + 0.22 - 0.22 * step, color, name)
     axis.set_yticks(range(len(dimensions)), [words(name) for name in reversed(dimensions)])
     low = min([0.2, *(row["low"] or 0.0 for row in known.values())])
     axis.set(
         xlim=(low, 1.01), xlabel=f"ACC, 95 % interval by prompt; dashed: chance, dotted: {goal}"
     )
-    figure.legend(loc="outside upper right", ncols=3, frameon=False)
+    _legend(figure, columns=3)
     return figure
 
 

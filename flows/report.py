@@ -132,7 +132,9 @@ def _true_accuracies(rewards: Rows, truth: Path | None) -> dict[tuple[str, str],
     sides: dict[tuple[str, str], dict[str, list[float]]] = {}
     for row in rewards:
         side = sides.setdefault((row["dimension"], row["split"]), {"pass": [], "fail": []})
-        side[right[row["item_id"], row["dimension"]]].append(row["reward"])
+        label = right.get((row["item_id"], row["dimension"]))
+        if label:
+            side[label].append(row["reward"])
     return {key: split_metrics(side["pass"], side["fail"]).acc for key, side in sides.items()}
 
 

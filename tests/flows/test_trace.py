@@ -119,7 +119,7 @@ def test_a_prefix_of_two_models_is_no_name(small):
     run = small.store.read("runs").drop_columns(["observed_at"]).to_pylist()[0]
     other = run | {"model_id": "01" + "f" * 62, "path": "/elsewhere"}
     small.store.append("runs", pa.Table.from_pylist([other]))
-    with pytest.raises(StoreError, match="could be any of 01ff.*, 0123"):
+    with pytest.raises(StoreError, match=r"could be any of 01ff.*, 0123"):
         resolve(small.store, "01")
     assert resolve(small.store, "012") == Reference(MODEL)
     assert resolve(small.store, "latest") == Reference(other["model_id"])

@@ -1,0 +1,284 @@
+"""Train, score, evaluate: what they refuse, and the four real clips through every step."""
+
+import json
+import subprocess
+
+import av
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from flows import train as steps
+from flows.encoding import write_clip
+from flows.settings import Settings
+from warehouse.errors import StoreError, TrainingError
+from warehouse.store import Store
+
+MODEL = "0123456789abcdef" * 4
+
+
+def only_line(err):
+    assert "Traceback" not in err
+    (line,) = err.splitlines()
+    return line
+
+
+# Refused before anything starts
+
+
+def items(store, **uris):
+    row = store.read("items").drop_columns(["observed_at"]).to_pylist()[0]
+    rows = [row | {"item_id": name, "uri": uri} for name, uri in uris.items()]
+    store.append("items", pa.Table.from_pylist(rows))
+
+
+def test_videos_elsewhere_are_counted_and_the_first_is_named(small):
+    items(small.store, far="https://clips.example/a.mp4", cloud="s3://bucket/b.mp4", none="")
+    with pytest.raises(TrainingError, match=r"3 of 43 videos are no local files \(first: 's3://"):
+        steps.media_of(small.store)
+    with pytest.raises(TrainingError, match="3 of 43"):
+        steps.score(small.store)
+
+
+def test_only_the_pair_set_s_own_videos_matter_for_training(small):
+    items(small.store, far="https://clips.example/a.mp4")
+    pair_set = small.store.read("pair_sets")["pair_set_id"][0].as_py()
+    assert steps.media_of(small.store, pair_set).num_rows == 40
+
+
+def test_what_a_model_has_scored_is_not_to_be_scored_again(small):
+    items(small.store, fresh="fresh.mp4")
+    media = steps.media_of(small.store, unscored_by=MODEL)
+    assert media["item_id"].to_pylist() == ["fresh"]
+    assert media.column_names == ["item_id", "path", "prompt", "media_sha256"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"recipe": "enormous"}, "no recipe 'enormous'; the recipes are paper-1b, tiny, tiny-test"),
+        ({"recipe": "paper-1b"}, "name its folder with --base-model"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_at_once(small, unchanged, options, words):
+    with unchanged(small.home), pytest.raises(TrainingError, match=words):
+        steps.train(small.store, **options)
+
+
+def test_a_missing_base_model_is_named_before_training_starts(small, unchanged, tmp_path):
+    for folder in (tmp_path / "nowhere", tmp_path):
+        with unchanged(small.home), pytest.raises(TrainingError, match=str(folder)):
+            steps.train(small.store, base_model=folder, recipe="paper-1b")
+
+
+def test_a_dry_run_shows_the_job_and_the_same_job_has_the_same_id(small):
+    one = steps.train(small.store, recipe="tiny-test", dry_run=True)
+    two = steps.train(small.store, recipe="tiny-test", dry_run=True)
+    other = steps.train(small.store, recipe="tiny-test", seed=1, dry_run=True)
+    assert one == two
+    assert one["run_id"] != other["run_id"]
+    assert one["config"]["dimensions"] == [
+        "physical_plausibility", "semantic_alignment", "subject_deformity"
+    ]  # fmt: skip
+
+
+def test_evaluating_before_scoring_says_what_to_do(small):
+    store = small.store
+    run = store.read("runs").drop_columns(["observed_at"]).to_pylist()[0]
+    store.append("runs", pa.Table.from_pylist([run | {"model_id": "fresh"}]))
+    with pytest.raises(StoreError, match=r"model fresh has no reward .* `soli score` first"):
+        steps.evaluate(store)
+
+
+# The four real clips
+
+
+CLIPS = ("example_1_A", "example_1_B", "example_2_A", "example_3_B")
+DIMENSIONS = ("physical_plausibility", "semantic_alignment", "subject_deformity")
+VARIANTS = 5
+
+
+def frames_of(path, wanted=24, size=64):
+    """The first frames of a clip, small."""
+    with path.open("rb") as file, av.open(file) as container:
+        shown = []
+        for frame in container.decode(video=0):
+            shown.append(frame.reformat(size, size, format="rgb24").to_ndarray())
+            if len(shown) == wanted:
+                break
+    return np.stack(shown)
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    """A folder with the four clips, small variants of each, and a list of them all."""
+    from pathlib import Path
+
+    source = Path(__file__).parents[1] / "data" / "videos"
+    folder = tmp_path_factory.mktemp("clips")
+    rows = []
+    for number, name in enumerate(CLIPS):
+        (folder / f"{name}.mp4").write_bytes((source / f"{name}.mp4").read_bytes())
+        rows.append((name, f"the scene of {name}"))
+        frames = frames_of(folder / f"{name}.mp4")
+        for variant in range(VARIANTS):
+            other = f"{name}_v{variant}"
+            write_clip(folder / f"{other}.mp4", np.roll(frames, 5 * variant, axis=2), fps=12)
+            rows.append((other, f"scene {number} seen another way, {variant}"))
+    lines = [
+        {"item_id": name, "prompt": text, "media": f"{name}.mp4", "generator": "real"}
+        for name, text in rows
+    ]
+    (folder / "clips.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    return folder
+
+
+def export_of(rows):
+    """Three people's answers to every clip in every dimension, in the shape of an export."""
+
+    def result(name, choice):
+        value = {"choices": [choice]}
+        return {"from_name": name, "to_name": "video", "type": "choices", "value": value}
+
+    def choice(item, person, position):
+        slip = (item + 3 * person + position) % 10 == 0
+        return ("Pass", "Fail")[((item + item // 6 + position) % 2 == 0) != slip]
+
+    return [
+        {
+            "id": item + 1,
+            "created_at": "2026-03-01T00:00:00Z",
+            "updated_at": "2026-03-02T00:00:00Z",
+            "data": {"item_id": row["item_id"], "prompt": row["prompt"], "video": row["media"]},
+            "annotations": [
+                {
+                    "id": 10 * item + person,
+                    "completed_by": person,
+                    "created_at": f"2026-03-01T0{person}:00:00Z",
+                    "updated_at": f"2026-03-01T0{person}:00:00Z",
+                    "result": [
+                        result(name, choice(item, person, position))
+                        for position, name in enumerate(DIMENSIONS)
+                    ],
+                }
+                for person in (1, 2, 3)
+            ],
+        }
+        for item, row in enumerate(rows)
+    ]
+
+
+def soli_json(capsys, home, *arguments):
+    from flows.__main__ import run
+
+    code = run(["--home", str(home), *map(str, arguments), "--json"])
+    shown = capsys.readouterr()
+    assert code == 0, shown.err
+    return json.loads(shown.out)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("training")
+def test_the_four_real_clips_go_through_every_step_that_takes_a_video(
+    clips, tmp_path, monkeypatch, capsys
+):
+    home = tmp_path / "home"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "soli.toml").write_text(
+        "[pairs.split]\ntrain = 0.5\nvalidation = 0.2\ntest = 0.3\nsalt = 'clips'\n"
+    )
+    rows = [json.loads(line) for line in (clips / "clips.jsonl").read_text().splitlines()]
+    (tmp_path / "labels.json").write_text(json.dumps(export_of(rows)))
+
+    def soli(*arguments):
+        return soli_json(capsys, home, *arguments)
+
+    # probe and import
+    added = soli("annotate", "items", clips / "clips.jsonl")
+    assert (added["items"], added["refused"]) == (len(rows), [])
+    store = Settings(home=home).store
+    facts = {row["item_id"]: row for row in store.read("items").to_pylist()}
+    for name in CLIPS:
+        assert facts[name]["codec"] == "h264"
+        assert facts[name]["frames"] > 24
+        assert facts[name]["duration"] > 1
+    # label, measure, decide, pair
+    (taken,) = soli("ingest", "--export", tmp_path / "labels.json")
+    assert taken["events"] == {"seen": 9 * len(rows)}
+    assert taken["items"] == 0
+    soli("agreement", "report")
+    soli("consensus", "build")
+    manifest = soli("pairs", "build")
+    # train
+    trained = soli("train", "--recipe", "tiny-test")
+    assert trained["steps"] == 20
+    assert (store.home / "runs" / trained["run_id"] / "checkpoint" / "soli.json").is_file()
+    assert soli("train", "--recipe", "tiny-test")["model_id"] == trained["model_id"]
+    assert store.read("runs").num_rows == 1
+    # score: every clip in every dimension, and nothing twice
+    assert soli("score")["new rewards"] == 3 * len(rows)
+    first = store.read("scores")
+    assert soli("score")["new rewards"] == 0
+    assert np.isfinite(first["reward"].to_numpy()).all()
+    # evaluate
+    accuracies = [row for row in soli("evaluate") if row["metric"] == "acc"]
+    assert {row["dimension"] for row in accuracies} == set(DIMENSIONS)
+    # trace: each of the four, down to the nine answers about it
+    people = set(store.read("people")["annotator_id"].to_pylist())
+    for name in CLIPS:
+        found = soli("trace", f"latest:{name}")
+        assert found["model"]["model_id"] == trained["model_id"]
+        assert found["pair_set"]["pair_set_id"] == manifest["pair_set_id"]
+        assert [reward["dimension"] for reward in found["rewards"]] == list(DIMENSIONS)
+        for reward in found["rewards"]:
+            assert {event["annotator_id"] for event in reward["events"]} == people
+            assert reward["label"] in ("pass", "fail", None)
+    # a clip that broke and one that came later: the one is named, the other scored, the rest stays
+    (clips / "a_later.mp4").write_bytes((clips / "example_2_A_v1.mp4").read_bytes() + b"\0")
+    (clips / "a_broken.mp4").write_bytes((clips / "example_2_A_v2.mp4").read_bytes() + b"\0")
+    more = [
+        {"item_id": name, "prompt": "one more scene", "media": f"{name}.mp4"}
+        for name in ("a_later", "a_broken")
+    ]
+    (clips / "more.jsonl").write_text("\n".join(map(json.dumps, more)))
+    assert soli("annotate", "items", clips / "more.jsonl")["items"] == 2
+    (clips / "a_broken.mp4").write_bytes(b"broken")
+    scored = soli("score")
+    assert scored["new rewards"] == 3
+    (bad,) = scored["not scored"]
+    assert bad["item_id"] == "a_broken"
+    assert "a_broken.mp4" in bad["reason"]
+    after = {(r["item_id"], r["dimension"]): r["reward"] for r in store.read("scores").to_pylist()}
+    for row in first.to_pylist():
+        assert after[row["item_id"], row["dimension"]] == row["reward"]
+    soli("evaluate")
+    assert soli("warehouse", "verify")
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("training")
+def test_a_video_that_is_gone_ends_training_with_its_name_and_no_traceback(small, capfd, tmp_path):
+    """The child says which; the parent says what to do next."""
+    from flows.__main__ import run
+
+    code = run(["--home", str(small.home), "train", "--recipe", "tiny-test"])
+    shown = capfd.readouterr()
+    assert code == 1
+    assert shown.out == ""
+    assert "Traceback" not in shown.err
+    assert "clips/" in shown.err
+    assert shown.err.splitlines()[-1].startswith("soli: training ended with exit code 1")
+    assert Store(small.home).read("runs").num_rows == 1
+
+
+def test_a_child_that_fails_is_one_line_of_ours(small, monkeypatch, soli):
+    def failing(command, **_options):
+        return subprocess.CompletedProcess(command, 137)
+
+    monkeypatch.setattr(steps.subprocess, "run", failing)
+    monkeypatch.setattr(steps, "_build_tiny", lambda *_: None)
+    code, out, err = soli("train", "--recipe", "tiny-test")
+    assert (code, out) == (1, "")
+    line = only_line(err)
+    assert line.startswith("soli: training ended with exit code 137")
+    assert str(small.home / "runs") in line
