@@ -24,6 +24,7 @@ from annotation.projects import (
     serve_media,
 )
 from annotation.pull import Observed, pull, task_ids
+from flows.additions import addable, rows_by_id
 from flows.ingest import Ingested, Labelling, ingest, watermark_of
 from flows.settings import Settings, owned
 from flows.train import newest_model
@@ -145,13 +146,16 @@ def add_items(
     """
     store = settings.store
     roots = settings.media_roots or (settings.media_root, path.absolute().parent)
-    found = read_items(path, roots, design_k, progress)
+    items, prompts = rows_by_id(store, "items"), rows_by_id(store, "prompts")
+    found = addable(read_items(path, roots, design_k, progress), items, prompts)
     if dry_run:
-        return ItemsAdded(found.items.num_rows, found.prompts.num_rows, found.refused, None)
+        new = set(found.items["item_id"].to_pylist()) - set(items)
+        texts = set(found.prompts["prompt_id"].to_pylist()) - set(prompts)
+        return ItemsAdded(len(new), len(texts), found.refused, None)
     with store.writing("add items"):
-        prompts = store.append("prompts", found.prompts)
-        items = store.append("items", found.items)
-        if prompts or items:
+        new_prompts = store.append("prompts", found.prompts)
+        new_items = store.append("items", found.items)
+        if new_prompts or new_items:
             publish(store)
     tasks = None
     if client and project:
@@ -159,7 +163,7 @@ def add_items(
         for folder in sorted({Path(uri).parent for uri in local}):
             serve_media(client, project.id, folder)
         tasks = import_items(client, project, found.items, found.prompts, settings.media_root)
-    return ItemsAdded(items, prompts, found.refused, tasks)
+    return ItemsAdded(new_items, new_prompts, found.refused, tasks)
 
 
 def ingest_server(

@@ -5,10 +5,15 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from annotation import server
 from annotation.client import Client
 from warehouse.errors import PlatformError
+
+# A machine may be busy: no example fails for being slow.
+settings.register_profile("soli", deadline=None)
+settings.load_profile("soli")
 
 CHECKOUT = Path(__file__).parents[1]
 VIDEOS = Path(__file__).parent / "data" / "videos"

@@ -410,6 +410,33 @@ def test_labels_that_cannot_be_read_are_counted_with_their_reasons(soli, export,
     assert all(row["detail"] and row["item_id"] for row in rows)
 
 
+def test_mapping_and_reviewers_of_soli_toml_count_for_an_export_too(
+    soli, settings, export, tasks, tmp_path
+):
+    for task in tasks[:4]:
+        for annotation in task["annotations"]:
+            for result in annotation["result"]:
+                if result["from_name"] == "subject_deformity":
+                    sound = result["value"]["choices"] == ["Pass"]
+                    result["value"]["choices"] = ["Sound" if sound else "Bent"]
+    path = export(tasks[:4])
+    (found,) = json.loads(soli("ingest", "--export", path, "--json", "--dry-run")[1])
+    assert found["quarantined"] == {"unknown_choice": 12}
+    mapping = "[mapping.subject_deformity]\nSound = 'pass'\nBent = 'fail'\n"
+    (tmp_path / "soli.toml").write_text(mapping)
+    (found,) = json.loads(soli("ingest", "--export", path, "--json")[1])
+    assert (found["quarantined"], found["events"]) == ({}, {"seen": 36})
+    people = settings.store.read("people")["annotator_id"].to_pylist()
+    (tmp_path / "soli.toml").write_text(f"reviewers = ['{people[0]}']\n{mapping}")
+    (found,) = json.loads(soli("ingest", "--export", path, "--json")[1])
+    assert found["events"] == {}
+    roles = settings.store.query("SELECT role, annotator_id FROM labels").to_pylist()
+    assert {row["annotator_id"] for row in roles if row["role"] == "review"} == {people[0]}
+    (tmp_path / "soli.toml").unlink()
+    (found,) = json.loads(soli("ingest", "--export", path, "--json")[1])
+    assert not found["written"]  # read as it was read before
+
+
 def test_broken_videos_are_refused_each_with_its_reason_and_the_good_ones_taken(soli, tmp_path):
     video = Path(__file__).parents[1] / "data" / "videos" / "example_2_A.mp4"
     whole = video.read_bytes()
@@ -444,6 +471,29 @@ def test_broken_videos_are_refused_each_with_its_reason_and_the_good_ones_taken(
     code, out, err = soli("annotate", "items", "clips.jsonl")
     assert len(err.splitlines()) == 6
     assert all(line.startswith("refused, row ") for line in err.splitlines())
+
+
+def test_items_never_change_and_prompts_keep_their_first_attributes(soli, settings, tmp_path):
+    video = Path(__file__).parents[1] / "data" / "videos" / "example_2_A.mp4"
+    (tmp_path / "v.mp4").write_bytes(video.read_bytes())
+    one = {"item_id": "a", "prompt": "a dog", "media": "v.mp4", "attributes": {"subject": "dog"}}
+    two = {"item_id": "b", "prompt": "a dog ", "media": "v.mp4", "generator": "x"}
+
+    def add(*rows):
+        (tmp_path / "clips.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        code, out, _ = soli("annotate", "items", "clips.jsonl", "--json")
+        assert code == 0
+        found = json.loads(out)
+        return found["items"], found["prompts"], found["refused"]
+
+    assert add(one) == (1, 1, [])
+    assert add(one, two) == (1, 0, [])
+    *added, refused = add({"item_id": "c"}, one, two | {"generator": "y", "design_k": 7})
+    assert added == [0, 0]
+    assert [row["row"] for row in refused] == [1, 3]
+    assert "item b is known with another generator, design_k" in refused[1]["reason"]
+    (prompt,) = settings.store.read("prompts").to_pylist()
+    assert json.loads(prompt["attributes"]) == {"subject": "dog"}
 
 
 def test_no_server_is_one_line_that_names_it(soli, monkeypatch):
