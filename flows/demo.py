@@ -43,11 +43,6 @@ PAIRS: dict[str, Any] = {
     "name": "demo",
     "ood_generators": OOD_GENERATORS,
     "split": {"train": 0.65, "validation": 0.1, "test": 0.25, "salt": "demo"},
-    # All pairs: a batch of items then holds many pairs, and each item is encoded once for all.
-    "counts": {
-        "win_lose": {"train": "all", "validation": "all", "test": "all", "ood": "all"},
-        "win_tie": {"train": "all"},
-    },
 }
 T = TypeVar("T")
 
