@@ -67,7 +67,7 @@ def build(
         as_of = committed(store, str(consensus["consensus_id"][0]))
         pair_set = build_pairs(consensus, items, recipe, as_of=as_of, code_version=version("soli"))
         identity = pair_set.pair_set_id
-        folder = store.home / "pair_sets" / identity
+        folder = folder_of(store, identity)
         rows = counts(blocks_of(pair_set.pairs)).to_pylist()
         if not dry_run and not known(store, identity):
             write_pair_set(pair_set, folder)
@@ -119,6 +119,11 @@ def committed(store: Store, consensus_id: str) -> datetime:
     return moment
 
 
+def folder_of(store: Store, identity: str) -> Path:
+    """Folder of a pair set's files."""
+    return store.home / "pair_sets" / identity
+
+
 def known(store: Store, identity: str) -> bool:
     """Whether the pair set is in the warehouse already."""
     rows = store.query("SELECT 1 FROM pair_sets WHERE pair_set_id = $p", {"p": identity})
@@ -126,12 +131,13 @@ def known(store: Store, identity: str) -> bool:
 
 
 def newest_pair_set(store: Store, start: str | None = None) -> dict[str, Any]:
-    """Row of `pair_sets`: the newest, or the one whose id starts so.
+    """Row of `pair_sets`: the newest, or the one whose id starts so; its path is in this home.
 
     Raises: StoreError where there is none, or more than one.
     """
     rows = store.query("FROM pair_sets ORDER BY observed_at DESC").to_pylist()
-    return by_start(rows, "pair_set_id", start, "pair set", "soli pairs build")
+    row = by_start(rows, "pair_set_id", start, "pair set", "soli pairs build")
+    return row | {"path": str(folder_of(store, row["pair_set_id"]))}  # the home may have moved
 
 
 def read(store: Store, start: str | None = None) -> PairSet:

@@ -75,7 +75,7 @@ def train(
         return {"run_id": run_id, "pair_set_id": chosen["pair_set_id"], "config": config}
     if base_model is None:
         _build_tiny(base, media, seed)
-    job = store.home / "runs" / run_id
+    job = _job(store, run_id)
     with lease(job / "job.lock", f"training {run_id}", wait=ORPHAN_SECONDS) as held:
         _prepare(job, config, media)
         done = _run(job, held)
@@ -153,6 +153,10 @@ def _portable(config: dict[str, Any]) -> dict[str, Any]:
     return config | names
 
 
+def _job(store: Store, run_id: str) -> Path:
+    return store.home / "runs" / run_id
+
+
 def _prepare(job: Path, config: dict[str, Any], media: pa.Table) -> None:
     """Job folder, written whole before the job starts."""
     job.mkdir(parents=True, exist_ok=True)
@@ -197,12 +201,13 @@ def _record(store: Store, trained: Trained, config: dict[str, Any], weights: str
 
 
 def newest_model(store: Store, model: str | None = None) -> dict[str, Any]:
-    """Row of `runs`: the newest model, or the one whose id starts so.
+    """Row of `runs`: the newest, or the one whose model id starts so; its path is in this home.
 
     Raises: StoreError where there is none, or more than one.
     """
     rows = store.query("FROM runs ORDER BY observed_at DESC").to_pylist()
-    return by_start(rows, "model_id", model, "model", "soli train")
+    row = by_start(rows, "model_id", model, "model", "soli train")
+    return row | {"path": str(_job(store, row["run_id"]) / "checkpoint")}  # the home may have moved
 
 
 def score(

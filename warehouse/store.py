@@ -8,16 +8,18 @@ The home holds
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import duckdb
 import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
-from deltalake.exceptions import TableNotFoundError
+from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.schema import Schema
 
 from warehouse import views
@@ -28,6 +30,7 @@ from warehouse.errors import ContractError, StoreError
 from warehouse.lease import lease
 
 VERSION_PROPERTY = "soli.contract.version"
+UNUSABLE = re.compile(r"[\[\]|^?\\\n]|%[0-9A-Fa-f]{2}")  # measured: delta-rs 1.6, DuckDB 2.0
 
 
 class Store:
@@ -61,6 +64,11 @@ class Store:
                 self._holding = False
 
     def _make_home(self) -> None:
+        if found := UNUSABLE.search(str(self.home)):
+            raise StoreError(
+                f"{self.home} cannot be the home of a warehouse: its tables are reached by URL,"
+                f" which {found[0]!r} breaks; name another folder with --home or SOLI_HOME"
+            )
         try:
             self.home.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -140,19 +148,21 @@ class Store:
     def files(self, name: str) -> list[str]:
         """Parquet files of the table's current version, sorted; empty where nothing was written.
 
-        Raises: StoreError where the table's contract is newer than this program.
+        Raises: StoreError where the table is damaged, or its contract newer than this program.
         """
         try:
             table = DeltaTable(str(self.path(name)))
         except TableNotFoundError:
             return []
+        except DeltaError as error:
+            raise StoreError(f"{self.path(name)} is damaged ({error}); restore it") from error
         version = int(table.metadata().configuration.get(VERSION_PROPERTY) or 0)
         if version > TABLES[name].version:
             raise StoreError(
                 f"{name}: written under contract version {version}, this Soli knows up to"
                 f" {TABLES[name].version}; upgrade Soli"
             )
-        return sorted(table.file_uris())
+        return sorted(unquote(uri) for uri in table.file_uris())
 
     @contextmanager
     def _only(self, contract: Table) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -91,9 +91,14 @@ def test_a_model_is_known_by_its_id_a_prefix_or_latest(store, text, expected):
 
 
 def test_a_checkpoint_folder_names_its_model_however_it_is_written(store, small_home, monkeypatch):
-    folder = small_home.absolute() / "runs" / "by-hand" / "checkpoint"
+    folder = small_home.absolute() / "runs" / "feedfacefeedface" / "checkpoint"
     monkeypatch.chdir(small_home)
-    for text in (str(folder), f"{folder}/", "runs/by-hand/checkpoint", "./runs/by-hand/checkpoint"):
+    for text in (
+        str(folder),
+        f"{folder}/",
+        "runs/feedfacefeedface/checkpoint",
+        "./runs/feedfacefeedface/checkpoint",
+    ):
         assert resolve(store, text) == Reference(MODEL)
 
 
