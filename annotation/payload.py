@@ -22,7 +22,17 @@ LONGEST_PAYLOAD = 2_000  # characters of any one text kept in a quarantined payl
 DEEPEST_PAYLOAD = 20  # levels kept; an annotation of ours has five
 
 _PERSONAL = frozenset(
-    ("email", "first_name", "last_name", "username", "avatar", "initials", "phone", "name")
+    (
+        "avatar",
+        "created_username",
+        "email",
+        "first_name",
+        "initials",
+        "last_name",
+        "name",
+        "phone",
+        "username",
+    )
 )
 _EMAIL = re.compile(r"[^\s@\"'<>]+@[^\s@\"'<>]+")
 

@@ -40,7 +40,7 @@ def show_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title: 
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title or None, box=box.SIMPLE, title_justify="left", pad_edge=False)
+    table = Table(box=box.SIMPLE, pad_edge=False)
     for column in columns:
         numeric = any(isinstance(row.get(column), int | float) for row in rows)
         table.add_column(column.replace("_", " "), justify="right" if numeric else "left")
@@ -49,6 +49,8 @@ def show_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title: 
     console = Console(file=sys.stdout, highlight=False, markup=False)
     if not console.is_terminal:
         console.width = 160
+    if title:
+        console.print(title, soft_wrap=True)  # whole on one line, wider than its table or not
     console.print(table)
 
 

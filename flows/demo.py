@@ -372,14 +372,18 @@ def show(outcome: Outcome) -> None:
     show_rows(alpha, ("dimension", "statistic", "value", "low", "high", "word"), "Agreement")
     show_rows([asdict(s) for s in outcome.steps], ("name", "seconds", "peak_mib", "note"), "Cost")
     home = "" if outcome.home == Path(".soli") else f"--home {outcome.home} "
+    commands = [
+        (f"soli {home}annotate server", "Label Studio, as the annotators saw it"),
+        (f'soli {home}warehouse open -q "FROM rewards"', "rewards beside labels, in SQL"),
+        (f"soli {home}trace latest:{outcome.example}", "which labels a reward comes from"),
+    ]
+    width = max(len(command) for command, _ in commands)
     lines = [
         f"consensus digest  {outcome.consensus_digest}",
         f"pair set digest   {outcome.pair_set_digest}",
         f"report            {outcome.report}",
         "",
         "Next:",
-        f"  soli {home}annotate server                   Label Studio, as the annotators saw it",
-        f'  soli {home}warehouse open -q "FROM rewards"  rewards beside labels, in SQL',
-        f"  soli {home}trace latest:{outcome.example}    which labels a reward comes from",
+        *(f"  {command:<{width}}  {why}" for command, why in commands),
     ]
     typer.echo("\n".join(lines))

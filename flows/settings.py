@@ -24,6 +24,7 @@ from warehouse.store import Store
 
 CHECKOUT = Path(__file__).parents[1]
 CONFIG_FILE = Path("soli.toml")
+PREFECT_SECONDS = "180"  # its own 20 are too few on a busy machine with a fresh home
 Owned = TypeVar("Owned")
 
 
@@ -200,4 +201,5 @@ def environment_for_prefect(home: Path, *, debug: bool = False) -> None:
         os.environ.setdefault("PREFECT_HOME", str(home.absolute() / "prefect"))
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING" if debug else "CRITICAL")
+    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", PREFECT_SECONDS)
     os.environ.setdefault("DO_NOT_TRACK", "1")

@@ -13,6 +13,7 @@ import random
 import resource
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -202,6 +203,11 @@ def main(arguments: list[str]) -> int:
     except PlatformError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
+    except Exception as error:  # noqa: BLE001 -- our own mistake: its story goes to a file
+        story = Path(arguments[0]) / "traceback.txt"
+        story.write_text(traceback.format_exc())
+        sys.stderr.write(f"error: unexpected {type(error).__name__}; the traceback is in {story}\n")
+        return 1
     return 0
 
 

@@ -20,8 +20,11 @@ from transformers import (
     PreTrainedTokenizerFast,
     Qwen2Config,
 )
+from transformers.utils import logging as transformers_logging
 
 from training.config import FRAME_TEXT
+
+transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)  # what the InternVL3 checkpoints carry
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -39,7 +42,8 @@ class TinyShape:
     """Sizes of the tiny model.
 
     Measured on the demo's world, held-out prompts, labels with 5 % errors: one token per frame
-    orders physics at 0.80 where four reach 0.54; a spread of 0.02 at 0.80 where 0.08 reaches 0.63.
+    orders physics at 0.80 where four reach 0.54; from a spread of 0.02 some seeds stay at chance
+    for 650 steps in a dimension, from 0.08 all fit the training clips and generalise worst.
     """
 
     image: int = 32
@@ -60,7 +64,7 @@ class TinyShape:
     """Tokens at most."""
     downsample: float = 0.25
     """Pixel shuffle: share of the patches of one side that is left as tokens."""
-    spread: float = 0.02
+    spread: float = 0.04
     """Standard deviation of the random weights; narrow layers need more than the usual 0.02."""
     layer_scale: float = 1.0
     """Weight of a vision layer's update at the start."""

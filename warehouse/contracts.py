@@ -399,8 +399,8 @@ RUNS = _table(
 
 EVALUATIONS = _table(
     "evaluations",
-    "One row per model x pair set x dimension x split x metric, with a 95 % interval by prompt.",
-    ("model_id", "pair_set_id", "dimension", "split", "metric"),
+    "One row per model x pair set x dimension x split x metric x number of items scored.",
+    ("model_id", "pair_set_id", "dimension", "split", "metric", "items"),
     MODEL,
     PAIR_SET,
     DIMENSION,

@@ -271,3 +271,10 @@ def unchanged():
         assert files_of(home) == before
 
     return block
+
+
+@pytest.fixture
+def no_faces(monkeypatch):
+    """Steps that publish no reading face, which has its own tests and a third of their time."""
+    for module in ("annotate", "ingest", "measure", "pair"):
+        monkeypatch.setattr(f"flows.{module}.publish", lambda store: None)

@@ -386,6 +386,7 @@ def test_a_file_that_is_no_export_is_refused_in_one_line(soli, tmp_path, content
     assert str(path) in line
 
 
+@pytest.mark.usefixtures("no_faces")
 def test_labels_that_cannot_be_read_are_counted_with_their_reasons(soli, export, tasks):
     def results(position):
         return tasks[position]["annotations"][0]["result"]
@@ -410,6 +411,7 @@ def test_labels_that_cannot_be_read_are_counted_with_their_reasons(soli, export,
     assert all(row["detail"] and row["item_id"] for row in rows)
 
 
+@pytest.mark.usefixtures("no_faces")
 def test_mapping_and_reviewers_of_soli_toml_count_for_an_export_too(
     soli, settings, export, tasks, tmp_path
 ):
@@ -473,6 +475,7 @@ def test_broken_videos_are_refused_each_with_its_reason_and_the_good_ones_taken(
     assert all(line.startswith("refused, row ") for line in err.splitlines())
 
 
+@pytest.mark.usefixtures("no_faces")
 def test_items_never_change_and_prompts_keep_their_first_attributes(soli, settings, tmp_path):
     video = Path(__file__).parents[1] / "data" / "videos" / "example_2_A.mp4"
     (tmp_path / "v.mp4").write_bytes(video.read_bytes())
@@ -526,7 +529,6 @@ def served(label_studio, monkeypatch, settings):
 
 
 @pytest.mark.server
-@pytest.mark.xdist_group("server")
 @pytest.mark.parametrize("command", [["ingest"], ["annotate", "project", "create"]])
 def test_a_wrong_token_is_one_line_without_the_token(soli, served, monkeypatch, command):
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", TOKEN)
@@ -539,7 +541,6 @@ def test_a_wrong_token_is_one_line_without_the_token(soli, served, monkeypatch, 
 
 
 @pytest.mark.server
-@pytest.mark.xdist_group("server")
 @pytest.mark.parametrize(
     "command",
     [
@@ -557,7 +558,6 @@ def test_an_unknown_project_is_one_line_with_its_number(soli, served, command):
 
 
 @pytest.mark.server
-@pytest.mark.xdist_group("server")
 def test_a_project_is_made_filled_and_pulled_from_the_command_line(soli, served, tmp_path):
     code, out, _ = soli("annotate", "project", "create", "--title", "From the shell", "--json")
     assert code == 0
@@ -582,7 +582,6 @@ def test_a_project_is_made_filled_and_pulled_from_the_command_line(soli, served,
 
 
 @pytest.mark.server
-@pytest.mark.xdist_group("server")
 def test_a_stranger_s_project_is_adopted_once_and_a_dry_run_leaves_it(soli, served, admin):
     config = (
         '<View><Video name="video" value="$video"/>'

@@ -66,6 +66,12 @@ def test_a_table_shows_what_is_missing_and_does_not_read_markup(capsys):
         assert words in out
 
 
+def test_a_title_longer_than_its_table_stays_whole(capsys):
+    title = "Pair set " + 64 * "f"
+    show_rows([{"a": 1}], ("a",), title)
+    assert title in capsys.readouterr().out.splitlines()
+
+
 def test_a_table_without_rows_has_its_head(capsys):
     show_rows([], ("item_id", "reason"))
     assert "item id" in capsys.readouterr().out

@@ -18,6 +18,7 @@ from flows.pair import latest_consensus
 from warehouse.errors import AgreementError, GateStop, PlatformError
 from warehouse.store import Store
 
+pytestmark = pytest.mark.usefixtures("no_faces")
 STRICT = ({"statistic": "alpha", "threshold": 0.9},)
 LOOSE = ({"statistic": "alpha", "threshold": 0.1},)
 
@@ -35,13 +36,6 @@ def newest_gates(store):
         "FROM gates SEMI JOIN (SELECT arg_max(measurement_id, observed_at) AS measurement_id"
         " FROM gates) USING (measurement_id) ORDER BY dimension"
     ).to_pylist()
-
-
-@pytest.fixture(autouse=True)
-def no_faces(monkeypatch):
-    """The reading face has its own tests; here it would be a third of the time."""
-    for module in ("measure", "ingest", "pair"):
-        monkeypatch.setattr(f"flows.{module}.publish", lambda store: None)
 
 
 # What is written

@@ -22,14 +22,8 @@ from warehouse.audit import audit
 from warehouse.errors import GateStop, PairingError, StoreError
 from warehouse.store import Store
 
+pytestmark = pytest.mark.usefixtures("no_faces")
 THREE = ("physical_plausibility", "semantic_alignment", "subject_deformity")
-
-
-@pytest.fixture(autouse=True)
-def no_faces(monkeypatch):
-    """The reading face has its own tests; here it would be a third of the time."""
-    for module in ("measure", "ingest", "pair"):
-        monkeypatch.setattr(f"flows.{module}.publish", lambda store: None)
 
 
 def again(settings, **changes):

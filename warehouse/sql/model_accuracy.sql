@@ -14,3 +14,6 @@ SELECT
   items
 FROM evaluations_as_of(moment)
 WHERE metric = 'acc'
+QUALIFY row_number() OVER (
+  PARTITION BY model_id, pair_set_id, dimension, split ORDER BY observed_at DESC
+) = 1
