@@ -20,6 +20,7 @@ from warehouse.errors import AgreementError
 REPLICATES = 10_000
 LEVEL = 0.95
 MINIMUM_REPLICATES = 100  # a 2.5 % quantile needs some tail
+MOST_REPLICATES = 1_000_000  # more change no digit that is shown
 TOO_FEW = "fewer than two items or prompts to resample: no interval"
 DRAWN_AT_ONCE = 2**22  # counts in memory at a time: 32 MB
 Draw = Callable[[int], IntArray]
@@ -46,9 +47,10 @@ def check(replicates: int, level: float, seed: int) -> None:
     """
     if not 0 < level < 1:
         raise AgreementError(f"level {level} of an interval lies outside (0, 1); 0.95 is usual")
-    if not isinstance(replicates, int) or replicates < MINIMUM_REPLICATES:
+    if not isinstance(replicates, int) or not MINIMUM_REPLICATES <= replicates <= MOST_REPLICATES:
         raise AgreementError(
-            f"{replicates} bootstrap replicates; give a whole number from {MINIMUM_REPLICATES} on"
+            f"{replicates} bootstrap replicates; give a whole number from {MINIMUM_REPLICATES} to"
+            f" {MOST_REPLICATES}"
         )
     if not isinstance(seed, int) or seed < 0:
         raise AgreementError(f"bootstrap seed {seed}; give a whole number from 0 on")

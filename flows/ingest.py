@@ -137,7 +137,8 @@ def ingest(
         if present is not None:
             events = _joined([events, gone_tasks(known, present, context)])
         found = replace(events, tables=events.tables | {"projects": projects})
-        result = _summary(found, source, origin, written=bool(found.rows) and not dry_run)
+        news = bool(events.rows or (projects.num_rows and events.counts.get("tasks")))
+        result = _summary(found, source, origin, written=news and not dry_run)
         if result.written:
             for table in ORDER:
                 store.append(table, found.tables[table])

@@ -69,8 +69,9 @@ def build(
         identity = pair_set.pair_set_id
         folder = folder_of(store, identity)
         rows = counts(blocks_of(pair_set.pairs)).to_pylist()
+        if not dry_run:
+            write_pair_set(pair_set, folder)  # again where the folder was lost
         if not dry_run and not known(store, identity):
-            write_pair_set(pair_set, folder)
             store.append("pair_set_items", pair_set.items)
             store.append("pairs", pair_set.pairs)
             store.append("pair_sets", pair_set_row(pair_set, str(folder)))
@@ -138,6 +139,19 @@ def newest_pair_set(store: Store, start: str | None = None) -> dict[str, Any]:
     rows = store.query("FROM pair_sets ORDER BY observed_at DESC").to_pylist()
     row = by_start(rows, "pair_set_id", start, "pair set", "soli pairs build")
     return row | {"path": str(folder_of(store, row["pair_set_id"]))}  # the home may have moved
+
+
+def check_files(chosen: dict[str, Any]) -> None:
+    """Check a pair set's files against the digest that the warehouse holds.
+
+    Raises: PairingError where they are damaged, or another set's.
+    """
+    found = read_pair_set(Path(chosen["path"])).digest
+    if found != chosen["digest"]:
+        raise PairingError(
+            f"{chosen['path']} holds pairs with digest {found[:16]}, the warehouse says"
+            f" {chosen['digest'][:16]}; delete the folder and build the set again"
+        )
 
 
 def read(store: Store, start: str | None = None) -> PairSet:

@@ -37,7 +37,11 @@ def resolve(store: Store, text: str) -> Reference:
     if item and not _rows(
         store, "SELECT 1 FROM scores WHERE model_id = $m AND item_id = $i LIMIT 1", m=model, i=item
     ):
-        some = _rows(store, "SELECT item_id FROM scores WHERE model_id = $m LIMIT 3", m=model)
+        some = _rows(
+            store,
+            "SELECT DISTINCT item_id FROM scores WHERE model_id = $m ORDER BY 1 LIMIT 3",
+            m=model,
+        )
         known = ", ".join(row["item_id"] for row in some) or "nothing; run `soli score`"
         raise StoreError(
             f"model {model} has no reward for item {item!r}; it scored, for example, {known}"
@@ -46,10 +50,10 @@ def resolve(store: Store, text: str) -> Reference:
 
 
 def _model(store: Store, name: str) -> str:
-    rows = _rows(store, "SELECT model_id, path FROM runs ORDER BY observed_at DESC")
-    folder = str(Path(name).absolute())
+    rows = _rows(store, "SELECT model_id, run_id FROM runs ORDER BY observed_at DESC")
+    folder = Path(name).absolute()
     for row in rows:
-        if row["path"] == folder:
+        if folder == store.home / "runs" / row["run_id"] / "checkpoint":
             return str(row["model_id"])
     found = by_start(rows, "model_id", name, "model, annotator or checkpoint", "soli train")
     return str(found["model_id"])

@@ -57,7 +57,7 @@ def tiny(base_model: str, pair_set: str, *, seed: int = 0) -> TrainConfig:
         frames=FrameConfig(count=16, shift=2, mirror=0.5),  # mirroring: ACC +0.18 in physics
         head=HeadConfig(layers=(1, 2, 3, 4), heads=4, dropout=0.1),
         loss=LossConfig(margin=1.0, tie_coefficient=0.1),
-        batch=BatchConfig(kind="blocks", size=32, epochs=80, max_steps=500),
+        batch=BatchConfig(kind="blocks", size=32, epochs=80, max_steps=700),
         optimizer=OptimizerConfig(
             lr=2e-3, head_lr=2e-3, beta2=0.98, weight_decay=0.05, schedule="cosine", warmup=0.05
         ),

@@ -11,7 +11,7 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from training.model import RewardModel
+from training.model import RewardModel, weights_digest
 from training.progress import Advance, silent
 from training.video import FrameCache, Frames, read_frames
 from warehouse.errors import TrainingError
@@ -44,6 +44,7 @@ def score(
     *,
     on_error: Literal["raise"] = ...,
     frame_cache: str | Path | None = ...,
+    weights_sha256: str | None = ...,
 ) -> pa.Table: ...
 @overload
 def score(
@@ -53,6 +54,7 @@ def score(
     *,
     on_error: Literal["report"],
     frame_cache: str | Path | None = ...,
+    weights_sha256: str | None = ...,
 ) -> tuple[pa.Table, pa.Table]: ...
 def score(
     checkpoint: str | Path,
@@ -61,6 +63,7 @@ def score(
     *,
     on_error: Literal["raise", "report"] = "raise",
     frame_cache: str | Path | None = None,
+    weights_sha256: str | None = None,
 ) -> pa.Table | tuple[pa.Table, pa.Table]:
     """Rewards of every item in every dimension of a checkpoint.
 
@@ -68,11 +71,17 @@ def score(
     on_error: `raise` ends at the first clip that cannot be read; `report` leaves such clips out and
         returns a second table (item_id, reason) that names them.
     frame_cache: folder of decoded frames, as training uses it; None decodes without keeping.
+    weights_sha256: digest that the checkpoint's weights must have, as training recorded it.
     Returns: (item_id, dimension, reward), by item and then in the checkpoint's order of dimensions;
         the same whatever the order of the rows.
     Raises: TrainingError naming the clip, or where item_ids stand twice.
     """
     model = RewardModel.from_pretrained(checkpoint)
+    if weights_sha256 is not None and weights_digest(model) != weights_sha256:
+        raise TrainingError(
+            f"{checkpoint}: the weights are not those that training wrote (expected digest"
+            f" {weights_sha256[:16]}); restore the checkpoint, or train again"
+        )
     rows = _rows(media)
     cache = FrameCache(frame_cache, model.spec.frames) if frame_cache else None
     rewards: list[Rewards] = []

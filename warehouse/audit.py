@@ -7,7 +7,7 @@ from typing import Any
 from warehouse.check import check
 from warehouse.contracts import TABLES, Table
 from warehouse.digest import table_digest
-from warehouse.errors import ContractError
+from warehouse.errors import ContractError, StoreError
 from warehouse.store import Store
 
 # (table, its columns, the table referred to, that table's columns)
@@ -33,26 +33,30 @@ REFERENCES = (
 
 
 def audit(store: Store) -> list[dict[str, Any]]:
-    """One row per table: rows, digest of its content, and the problems found ('' where none)."""
-    return [_audited(store, table) for table in TABLES.values()]
+    """One row per table: rows, digest of its content, and the problems found ('' where none).
+
+    Raises: StoreError where there is no warehouse.
+    """
+    if not (store.home / "tables").is_dir():
+        raise StoreError(f"no warehouse in {store.home}; name its folder with --home")
+    rows = [_audited(store, table) for table in TABLES.values()]
+    if all(row["rows"] is not None for row in rows):  # a reference needs both of its tables
+        for row in rows:
+            broken = [_dangling(store, *each) for each in REFERENCES if each[0] == row["table"]]
+            row["problems"] = "; ".join(filter(None, [row["problems"], *broken]))
+    return rows
 
 
 def _audited(store: Store, table: Table) -> dict[str, Any]:
-    rows = store.read(table.name)
-    problems = []
+    """Rows, digest and own problems of a table; rows is None where it cannot be read."""
+    found: dict[str, Any] = {"table": table.name, "rows": None, "digest": None, "problems": ""}
     try:
+        rows = store.read(table.name)
+        found |= {"rows": rows.num_rows, "digest": table_digest(rows, table.content)[:16]}
         check(table, rows)
-    except ContractError as error:
-        problems.append(str(error))
-    problems += [
-        _dangling(store, *reference) for reference in REFERENCES if reference[0] == table.name
-    ]
-    return {
-        "table": table.name,
-        "rows": rows.num_rows,
-        "digest": table_digest(rows, table.content)[:16],
-        "problems": "; ".join(filter(None, problems)),
-    }
+    except (ContractError, StoreError) as error:
+        found["problems"] = str(error)
+    return found
 
 
 def _dangling(store: Store, table: str, columns: str, other: str, keys: str) -> str:

@@ -11,6 +11,8 @@ import pyarrow as pa
 
 from warehouse.errors import StoreError
 
+QUESTIONS = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
+
 
 class Session:
     """In-memory DuckDB with the current face attached READ_ONLY.
@@ -49,16 +51,18 @@ class Session:
     def ask(self, sql: str) -> pa.Table:
         """Arrow table of one query.
 
-        Raises: StoreError with DuckDB's own words.
+        Raises: StoreError with DuckDB's own words, and for anything but one question.
         """
         try:
+            kinds = [statement.type for statement in self._db.extract_statements(sql)]
+            if len(kinds) != 1 or kinds[0] not in QUESTIONS:
+                raise StoreError(
+                    "ask one question with SELECT, FROM or DESCRIBE; the session is read-only"
+                )
             answer = self._db.sql(sql)
         except duckdb.Error as error:
             raise StoreError(f"query failed: {error}") from error
-        if answer is None:
-            raise StoreError(
-                "that is no question; ask with SELECT or FROM: the session is read-only"
-            )
+        assert answer is not None
         return answer.to_arrow_table()
 
     def names(self) -> list[str]:

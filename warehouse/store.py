@@ -126,6 +126,8 @@ class Store:
         """Location of the Delta table, made empty with its contract's version if missing."""
         path = self.path(contract.name)
         if contract.private:
+            if path.is_symlink():
+                raise StoreError(f"{path} is a link; people are kept in a folder of this home")
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not DeltaTable.is_deltatable(str(path)):
             table = DeltaTable.create(
@@ -167,14 +169,14 @@ class Store:
     @contextmanager
     def _only(self, contract: Table) -> Iterator[duckdb.DuckDBPyConnection]:
         """In-memory DuckDB with one table of record, `people` included."""
-        with duckdb.connect() as db:
+        with _readable(self.home), duckdb.connect() as db:
             views.create_table(db, contract, self.files(contract.name))
             yield db
 
     @contextmanager
     def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """In-memory DuckDB with every table and view of the face over the current files."""
-        with duckdb.connect() as db:
+        with _readable(self.home), duckdb.connect() as db:
             views.create(db, {n: self.files(n) for n, t in TABLES.items() if not t.private})
             yield db
 
@@ -198,6 +200,17 @@ class Store:
         contract = contract_of(name)
         rows = self.query(f"SELECT * FROM {name} WHERE {where}")
         return table_digest(rows, contract.content)
+
+
+@contextmanager
+def _readable(home: Path) -> Iterator[None]:
+    """Name the file of a table that is gone or damaged; DuckDB says which."""
+    try:
+        yield
+    except (duckdb.IOException, duckdb.InvalidInputException) as error:
+        raise StoreError(
+            f"a table of {home} cannot be read ({error}); restore the file from a backup"
+        ) from error
 
 
 def contract_of(name: str) -> Table:

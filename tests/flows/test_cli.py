@@ -172,7 +172,7 @@ def test_in_an_empty_home_every_command_ends_with_one_line_and_the_next_step(
         (["trace", "latest:clip_999"], "no reward for item 'clip_999'"),
         (["warehouse", "open", "-q", "FROM nonsense"], "nonsense"),
         (["warehouse", "open", "-q", "DROP VIEW labels"], "read-only"),
-        (["warehouse", "open", "-q", ""], "no question"),
+        (["warehouse", "open", "-q", ""], "ask one question"),
         (["train", "--recipe", "paper-1b", "--dry-run"], "--base-model"),
         (["train", "--base-model", "nowhere"], "nowhere"),
     ],

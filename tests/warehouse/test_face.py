@@ -6,8 +6,11 @@ import duckdb
 import pyarrow as pa
 import pytest
 
+from warehouse.audit import audit
 from warehouse.contracts import TABLES
+from warehouse.errors import StoreError
 from warehouse.face import KEEP, publish, versions
+from warehouse.session import Session
 from warehouse.store import Store
 from warehouse.views import VIEWS, view
 
@@ -130,3 +133,42 @@ def test_a_face_can_be_deleted_and_made_again(store):
     (store.home / "warehouse.duckdb").unlink()
     publish(store)
     assert texts(store) == ["a"]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "COPY (SELECT 1) TO '{folder}/stolen.csv'",
+        "ATTACH '{folder}/mine.duckdb'",
+        "CREATE TABLE mine AS SELECT 1",
+        "SET enable_external_access = true",
+        "SELECT 1; SELECT 2",
+        "",
+    ],
+)
+def test_a_session_only_answers_questions(store, tmp_path, sql):
+    add_prompt(store, "a")
+    publish(store)
+    with Session(store.home) as session:
+        with pytest.raises(StoreError):
+            session.ask(sql.format(folder=tmp_path))
+        assert session.ask("SELECT text FROM prompts")["text"].to_pylist() == ["a"]
+    assert not list(tmp_path.glob("stolen*")) + list(tmp_path.glob("mine*"))
+
+
+def test_a_missing_or_damaged_file_of_a_table_is_named(store):
+    add_prompt(store, "a")
+    (file,) = store.path("prompts").glob("*.parquet")
+    file.write_bytes(b"x")
+    with pytest.raises(StoreError, match="cannot be read"):
+        store.read("prompts")
+    file.unlink()
+    with pytest.raises(StoreError, match="cannot be read"):
+        store.query("FROM prompts")
+    (broken,) = [row for row in audit(store) if row["problems"]]
+    assert broken["table"] == "prompts"
+
+
+def test_no_warehouse_is_not_a_sound_one(store):
+    with pytest.raises(StoreError, match="no warehouse in"):
+        audit(store)
