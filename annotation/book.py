@@ -73,6 +73,10 @@ class Book:
     context: Context
     new_id: Callable[[], str]
     annotators: dict[int, str]
+    item_prompts: dict[str, str] = field(default_factory=dict)
+    """Prompt of each item, as it was first given."""
+    task_times: Counter[int] = field(default_factory=Counter)
+    """How often each task stood in this batch so far."""
     labels: dict[AnnotationKey, dict[str, LabelState]] = field(default_factory=dict)
     by_task: dict[int, set[AnnotationKey]] = field(default_factory=dict)
     tasks: dict[TaskKey, TaskState] = field(default_factory=dict)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -21,6 +21,7 @@ from annotation.items import item_rows
 from annotation.judgement import Context, Judgement, Rejection, judge
 from annotation.payload import (
     ITEM_KEY,
+    PROMPT_KEY,
     Annotation,
     Task,
     data_digest,
@@ -49,8 +50,11 @@ class Known:
     tasks: pa.Table = field(default_factory=partial(from_rows, "task_events", ()))
     people: pa.Table = field(default_factory=partial(from_rows, "people", ()))
     quarantine_ids: frozenset[str] = frozenset()
-    item_ids: frozenset[str] = frozenset()
+    item_prompts: Mapping[str, str] = field(default_factory=dict)
+    """item_id → prompt_id, of every source."""
     prompt_ids: frozenset[str] = frozenset()
+    task_times: Mapping[int, int] = field(default_factory=dict)
+    """How often each task stood in the same batch before these tasks, where it comes in parts."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,8 @@ class Events:
     tables: dict[str, pa.Table]
     counts: dict[str, int]
     """Tasks and annotations read, events by kind, quarantined rows by reason."""
+    task_times: Mapping[int, int] = field(default_factory=dict)
+    """How often each task stood in the batch up to here."""
 
     @property
     def rows(self) -> int:
@@ -91,7 +97,13 @@ def to_events(
     Cost: linear in the tasks; of `known`, only the rows of these tasks are unpacked.
     """
     raw_tasks = list(tasks)
-    book = Book(context, new_id, _people(known.people, context.source))
+    book = Book(
+        context,
+        new_id,
+        _people(known.people, context.source),
+        item_prompts=dict(known.item_prompts),
+        task_times=Counter(known.task_times),
+    )
     _remember(book, known, raw_tasks)
     for raw in raw_tasks:
         _observe(book, raw)
@@ -174,10 +186,24 @@ def _observe(book: Book, raw: Any) -> None:
         detail = f"task {raw_id(raw)} is unreadable ({task}); export or pull it again"
         book.reject(Rejection(None, "unreadable_task", detail, raw))
         return
+    book.task_times[task.id] += 1
+    if book.task_times[task.id] > 1:
+        _reject_repeated(book, task, raw, book.task_times[task.id])
+        return
     _replace_reused(book, task)
     seen = _observe_annotations(book, task)
     for key in sorted(book.by_task.get(task.id, set()) - seen):
         book.withdraw(key, task.updated_at, frozenset())
+
+
+def _reject_repeated(book: Book, task: Task, raw: Any, times: int) -> None:
+    """A task counts once: what its first occurrence says is not undone by another one."""
+    detail = (
+        f"task {task.id} stands in this batch for the {times}. time; the first one counts: export"
+        " the project again, or keep the right one"
+    )
+    payload = {"occurrence": times, "task": raw}
+    book.reject(Rejection(None, "repeated_task", detail, payload), task)
 
 
 def _replace_reused(book: Book, task: Task) -> None:
@@ -280,26 +306,37 @@ def _item(book: Book, task: Task, item_id: str) -> None:
     found = item_rows(task, item_id, book.context.design_k)
     if isinstance(found, Rejection):
         book.reject(found, task)
-    else:
-        book.rows["items"].append(found[0])
-        book.rows["prompts"].append(found[1])
+        return
+    item, prompt = found
+    first = book.item_prompts.setdefault(item_id, item["prompt_id"])
+    if first == item["prompt_id"]:
+        book.rows["items"].append(item)
+        book.rows["prompts"].append(prompt)
+        return
+    detail = (
+        f"item {item_id} has prompt {first}, task {task.id} gives it {item['prompt_id']}; the item"
+        " stays and its labels are kept: correct the task's prompt, or name another clip otherwise"
+    )
+    book.reject(
+        Rejection(None, "changed_prompt", detail, {PROMPT_KEY: task.text(PROMPT_KEY)}), task
+    )
 
 
 def _events(book: Book, known: Known) -> Events:
     """Tables without what is known, each key once."""
     rows = dict(book.rows)
     rows["quarantine"] = _unseen(rows["quarantine"], "quarantine_id", known.quarantine_ids)
-    rows["items"] = _unseen(rows["items"], "item_id", known.item_ids)
+    rows["items"] = _unseen(rows["items"], "item_id", known.item_prompts)
     rows["prompts"] = _unseen(rows["prompts"], "prompt_id", known.prompt_ids)
     tables = {name: from_rows(name, found) for name, found in rows.items()}
     counts = Counter(book.counts)
     counts.update(f"quarantined_{row['reason']}" for row in rows["quarantine"])
     counts["quarantined"] = len(rows["quarantine"])
     counts["events"] = len(rows["label_events"])
-    return Events(tables, dict(counts))
+    return Events(tables, dict(counts), book.task_times)
 
 
-def _unseen(rows: list[dict[str, Any]], key: str, known: frozenset[str]) -> list[dict[str, Any]]:
+def _unseen(rows: list[dict[str, Any]], key: str, known: Container[str]) -> list[dict[str, Any]]:
     """First row of each key that is not known."""
     first: dict[str, dict[str, Any]] = {}
     for row in rows:

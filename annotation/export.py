@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,7 +15,10 @@ from warehouse.errors import AnnotationError
 
 EXPORT_SPACE = uuid.UUID("6f1e2ac4-8f0d-5b0a-9a54-0f5a3f1c7b10")  # names of sources of strangers
 RIGHT_EXPORT = "in Label Studio choose Export, format JSON"
+DEEPEST = 100  # levels of nesting; an annotation of Label Studio's has about ten
 _HEAD = 512
+# The parser's complaint quotes the place: an invalid character where NaN or Infinity begins.
+_NO_NUMBER = re.compile(r"(?:invalid char|malformed number)[^\n]*\n.*?(-?\b(?:NaN|Infinity)\b)")
 
 
 def read_export(path: Path) -> Iterator[dict[str, Any]]:
@@ -53,20 +58,61 @@ def _tasks(file: BinaryIO, path: Path) -> Iterator[dict[str, Any]]:
     import ijson  # only for export files
 
     number = 0
+    try:
+        for number, raw in enumerate(_entries(file), start=1):
+            yield _task(raw, number, path)
+    except (ijson.JSONError, UnicodeDecodeError, ValueError) as error:
+        raise AnnotationError(f"export {path}: {_trouble(error, number)}") from error
+
+
+def _entries(file: BinaryIO) -> Iterator[Any]:
+    """Entries of the list, by the fast parser as long as all numbers have 64 bits.
+
+    From the first larger one on by the slow parser: the fast one either refuses such numbers or,
+    told to take them, crashes at those of some thousand digits.
+    """
+    import ijson  # only for export files
+
+    done = 0
+    try:
+        for entry in _parsed(file, ijson):
+            yield entry
+            done += 1
+    except ijson.JSONError as error:
+        if "overflow" not in str(error):
+            raise
+        yield from islice(_parsed(file, ijson.get_backend("python")), done, None)
+
+
+def _parsed(file: BinaryIO, parser: Any) -> Iterator[Any]:
+    file.seek(0)
     if file.read(3) != b"\xef\xbb\xbf":  # a byte order mark, as Windows tools leave
         file.seek(0)
-    try:
-        for number, raw in enumerate(ijson.items(file, "item", use_float=True), start=1):
-            yield _task(raw, number, path)
-    except ijson.IncompleteJSONError as error:
-        raise AnnotationError(
-            f"export {path}: cut short or damaged after task {number} ({_line(error)}); nothing was"
-            " taken in: export it again"
-        ) from error
-    except (ijson.JSONError, UnicodeDecodeError, ValueError) as error:
-        raise AnnotationError(
-            f"export {path}: no JSON after task {number} ({_line(error)}); {RIGHT_EXPORT}"
-        ) from error
+    events = _shallow(parser.basic_parse(file, use_float=True))
+    return iter(parser.items(parser.parse(events), "item"))
+
+
+def _shallow(events: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """Events of the parser, stopped before nesting without end fills the memory."""
+    depth = 0
+    for event, value in events:
+        depth += event.startswith("start_") - event.startswith("end_")
+        if depth > DEEPEST:
+            raise ValueError(f"nested more than {DEEPEST} levels deep")
+        yield event, value
+
+
+def _trouble(error: Exception, number: int) -> str:
+    """What ended the reading after this many tasks, and the next step."""
+    place = f"after task {number}"
+    odd = _NO_NUMBER.search(str(error))
+    if odd:
+        return f"{odd[1]} {place} is no JSON number; put null there, or export it again"
+    if "EOF" in str(error) or "ncomplete" in str(error):
+        return f"cut short {place} ({_line(error)}); nothing was taken in: export it again"
+    if isinstance(error, ValueError) and not isinstance(error, UnicodeError):
+        return f"unreadable {place}: {_line(error)}; correct the file, or export it again"
+    return f"no JSON {place} ({_line(error)}); {RIGHT_EXPORT}"
 
 
 def _task(raw: Any, number: int, path: Path) -> dict[str, Any]:
@@ -81,7 +127,8 @@ def _task(raw: Any, number: int, path: Path) -> dict[str, Any]:
 
 
 def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:80]
+    """First line: the further ones quote the file, and people may stand there."""
+    return str(error).partition("\n")[0][:80]
 
 
 def export_source(

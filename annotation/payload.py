@@ -18,6 +18,7 @@ PROMPT_KEY = "prompt"
 MEDIA_KEY = "video"
 SOURCE_KEY = "soli_source"
 
+LONGEST_SECONDS = 1e6  # of work on one clip; a longer claim is a broken clock's
 LONGEST_PAYLOAD = 2_000  # characters of any one text kept in a quarantined payload
 DEEPEST_PAYLOAD = 20  # levels kept; an annotation of ours has five
 
@@ -47,12 +48,16 @@ def _utc(moment: datetime) -> datetime:
         raise ValueError("time is out of range") from error
 
 
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def _plausible(value: Any) -> Any:
+    """None for a duration that nobody spent on a clip: negative, no number, or over eleven days."""
+    number = isinstance(value, int | float)
+    return None if number and not 0 <= value <= LONGEST_SECONDS else value
 
 
 Moment = Annotated[datetime, AfterValidator(_utc)]
-Seconds = Annotated[float | None, BeforeValidator(_finite)]
+# Before, as pydantic refuses what is no finite number; after, as it also takes numbers in texts.
+Seconds = Annotated[float | None, BeforeValidator(_plausible), AfterValidator(_plausible)]
+Id = Annotated[int, Field(strict=True, ge=0, lt=2**63)]  # what the tables' int64 holds
 
 
 class _Shape(BaseModel):
@@ -62,7 +67,7 @@ class _Shape(BaseModel):
 class User(_Shape):
     """A user as the server gives it: beside an annotation or in the list of users."""
 
-    id: int
+    id: Id
     email: str | None = None
     first_name: str = ""
     last_name: str = ""
@@ -91,10 +96,10 @@ class Answer(_Shape):
 class Annotation(_Shape):
     """One annotation. Results stay raw: each is judged alone."""
 
-    id: Annotated[int, Field(ge=0, lt=2**63)]
+    id: Id
     created_at: Moment
     updated_at: Moment | None = None
-    completed_by: int | User | None = None
+    completed_by: Id | User | None = None
     result: list[Any]
     was_cancelled: bool = False
     ground_truth: bool = False
@@ -116,7 +121,7 @@ class Annotation(_Shape):
 class Task(_Shape):
     """One task with its raw annotations."""
 
-    id: Annotated[int, Field(ge=0, lt=2**63)]
+    id: Id
     created_at: Moment
     updated_at: Moment
     data: dict[str, Any]

@@ -155,7 +155,7 @@ def known_of(store: Store, source: str) -> Known:
         tasks=_newest(store, "task_events", source),
         people=store.read("people"),
         quarantine_ids=_ids(store, "quarantine", "quarantine_id"),
-        item_ids=_ids(store, "items", "item_id"),
+        item_prompts=_prompts_of(store.query("SELECT item_id, prompt_id FROM items")),
         prompt_ids=_ids(store, "prompts", "prompt_id"),
     )
 
@@ -213,8 +213,9 @@ def _learned(known: Known, events: Events) -> Known:
         known,
         people=pa.concat_tables([known.people.select(names), events.tables["people"]]),
         quarantine_ids=more(known.quarantine_ids, "quarantine", "quarantine_id"),
-        item_ids=more(known.item_ids, "items", "item_id"),
+        item_prompts={**known.item_prompts, **_prompts_of(events.tables["items"])},
         prompt_ids=more(known.prompt_ids, "prompts", "prompt_id"),
+        task_times=events.task_times,
     )
 
 
@@ -295,6 +296,10 @@ def _newest(store: Store, table: str, source: str) -> pa.Table:
         f" QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY revision DESC) = 1",
         {"s": source},
     )
+
+
+def _prompts_of(items: pa.Table) -> dict[str, str]:
+    return dict(zip(items["item_id"].to_pylist(), items["prompt_id"].to_pylist(), strict=True))
 
 
 def _ids(store: Store, table: str, key: str) -> frozenset[str]:

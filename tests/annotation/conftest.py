@@ -72,7 +72,7 @@ def known(*observed):
         tasks=newest(table("task_events"), "task_events"),
         people=table("people"),
         quarantine_ids=frozenset(table("quarantine")["quarantine_id"].to_pylist()),
-        item_ids=frozenset(table("items")["item_id"].to_pylist()),
+        item_prompts={row["item_id"]: row["prompt_id"] for row in table("items").to_pylist()},
         prompt_ids=frozenset(table("prompts")["prompt_id"].to_pylist()),
     )
 

@@ -1,5 +1,6 @@
 import copy
 import json
+from dataclasses import replace
 from itertools import count
 
 import pytest
@@ -373,3 +374,54 @@ def test_units_in_are_units_stored_or_quarantined_whatever_the_payload(studio, d
     rejected = {row[1] for row in quarantined(found)}
     assert None in rejected or seen | rejected >= set(studio.dimensions)
     assert not seen & rejected
+
+
+def test_a_task_standing_twice_counts_once_and_withdraws_nothing(studio):
+    full = studio.task(1, studio.annotation(7, **GOOD))
+    tasks = [full, studio.task(1), studio.task(1, item="clip_9"), studio.task(1)]
+    found = to_events(tasks, Known(), studio.context())
+    assert [row[3] for row in labels(found)] == ["seen", "seen"]
+    assert rows(found, "task_events", "event", "item_id") == [("seen", "clip_1")]
+    assert quarantined(found) == [(None, None, "repeated_task")] * 3
+    assert "task 1 stands" in found.tables["quarantine"]["detail"][0].as_py()
+    assert to_events(tasks, studio.known(found), studio.context()).rows == 0
+
+
+def test_a_task_repeated_in_a_later_part_of_a_batch_is_known(studio):
+    first = to_events([studio.task(1, studio.annotation(7, **GOOD))], Known(), studio.context())
+    later = replace(studio.known(first), task_times=first.task_times)
+    second = to_events([studio.task(1), studio.task(2)], later, studio.context())
+    assert labels(second) == []
+    assert quarantined(second) == [(None, None, "repeated_task")]
+
+
+def test_another_prompt_of_an_item_is_one_row_and_leaves_the_item_and_its_labels(studio):
+    first = to_events([studio.task(1, studio.annotation(7, **GOOD))], Known(), studio.context())
+    moved = studio.task(1, studio.annotation(7, **GOOD), prompt="a cube")
+    second = to_events([moved], studio.known(first), studio.context())
+    assert labels(second) == []
+    assert quarantined(second) == [(None, None, "changed_prompt")]
+    assert second.tables["items"].num_rows == second.tables["prompts"].num_rows == 0
+    assert "clip_1" in second.tables["quarantine"]["detail"][0].as_py()
+    assert to_events([moved], studio.known(first, second), studio.context()).rows == 0
+
+
+def test_two_prompts_of_one_item_in_one_batch_keep_the_first(studio):
+    tasks = [
+        studio.task(1, studio.annotation(7, **GOOD), item="clip"),
+        studio.task(2, studio.annotation(8, **GOOD), item="clip"),
+    ]
+    found = to_events(tasks, Known(), studio.context())
+    assert len(labels(found)) == 4
+    assert rows(found, "prompts", "text") == [("a ball 1",)]
+    assert quarantined(found) == [(None, None, "changed_prompt")]
+    assert to_events(tasks, studio.known(found), studio.context()).rows == 0
+
+
+@pytest.mark.parametrize("person", [2**63, 10**30, {"id": 2**63}, -(2**70)])
+def test_a_person_whose_number_no_table_holds_is_one_row(studio, person):
+    broken = studio.annotation(7, user=person, **GOOD)
+    sound = studio.annotation(8, **GOOD)
+    found = to_events([studio.task(1, broken, sound)], Known(), studio.context())
+    assert {row[0] for row in labels(found)} == {8}
+    assert quarantined(found) == [(7, None, "unreadable_annotation")]

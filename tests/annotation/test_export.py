@@ -104,3 +104,38 @@ def test_an_export_becomes_events_like_a_pull(tmp_path, tasks, studio):
     path = write(tmp_path / "e.json", json.dumps(tasks))
     pulled = to_events(tasks, Known(), studio.context())
     assert to_events(read_export(path), studio.known(pulled), studio.context()).rows == 0
+
+
+def test_nesting_without_end_is_refused_before_it_fills_the_memory(tmp_path, tasks):
+    deep = json.dumps(tasks[:1])[:-1] + ', {"id": 2, "data": ' + "[" * 100_000
+    with pytest.raises(AnnotationError, match=r"after task 1: nested more than 100 levels"):
+        list(read_export(write(tmp_path / "deep.json", deep)))
+
+
+def test_integers_of_any_size_and_floats_are_read_exactly(tmp_path, tasks):
+    tasks[0]["annotations"][0] |= {"completed_by": 2**63, "lead_time": 1.1}
+    tasks[1]["data"]["design_k"] = 10**30
+    read = list(read_export(write(tmp_path / "e.json", json.dumps(tasks))))
+    assert read == tasks
+    assert isinstance(read[0]["annotations"][0]["lead_time"], float)
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        ("NaN", "NaN after task 1"),
+        ("Infinity", "Infinity after task 1"),
+        ("-Infinity", "-Infinity after task 1"),
+        ("1e999", "1e999"),
+        ("9" * 5000, "Unexpected symbol '9999"),
+    ],
+)
+def test_a_number_that_cannot_be_read_is_named_and_not_called_a_cut(tmp_path, tasks, number, words):
+    tasks[1]["annotations"][0]["lead_time"] = "HERE"
+    text = json.dumps(tasks).replace('"HERE"', number)
+    with pytest.raises(AnnotationError) as caught:
+        list(read_export(write(tmp_path / "e.json", text)))
+    message = str(caught.value)
+    assert words in message
+    assert "cut short" not in message
+    assert "\n" not in message

@@ -62,3 +62,10 @@ def test_a_cleaned_payload_holds_no_person_and_is_plain_json():
     assert found["nested"] == [{"score": "inf"}]
     assert len(found["long"]) == 2000
     assert found["odd"] == "?"
+
+
+@pytest.mark.parametrize("value", [-1, -0.5, 2e6, 10**400, "-3", "1e9", float("inf")])
+def test_a_lead_time_that_nobody_can_have_spent_is_left_open(studio, value):
+    read = read_annotation({**studio.annotation(1), "lead_time": value})
+    assert isinstance(read, Annotation)
+    assert read.lead_time is None
