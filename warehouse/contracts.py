@@ -40,6 +40,10 @@ METHODS = ("majority", "dawid_skene")
 KINDS = ("win_lose", "win_tie", "lose_tie")
 SPLITS = ("train", "validation", "test", "ood")
 VERDICTS = ("go", "stop")
+ORIGINS = ("server", "export", "replay")
+# mended: a label or skip came instead; replayed: read again under a better mapping; gone: the
+# annotation or its task left the server; changed: rejected again, for another reason or payload.
+OUTCOMES = ("mended", "replayed", "gone", "changed")
 
 
 def one_of(column: str, values: tuple[str, ...]) -> str:
@@ -133,8 +137,8 @@ PAIR_SET = Column("pair_set_id", "string", "first 16 hex digits of the set's dig
 MODEL = Column("model_id", "string", "digest of the model's weights and config", role="bookkeeping")
 
 
-def _table(name: str, doc: str, key: tuple[str, ...], *columns: Column) -> Table:
-    return Table(name, doc, key, (*columns, OBSERVED_AT))
+def _table(name: str, doc: str, key: tuple[str, ...], *columns: Column, version: int = 1) -> Table:
+    return Table(name, doc, key, (*columns, OBSERVED_AT), version)
 
 
 PROMPTS = _table(
@@ -176,6 +180,21 @@ PROJECTS = _table(
     Column("dimensions", "json", "list of dimensions that every annotation must answer"),
     Column("mapping", "json", "choice text -> pass or fail, per dimension, beyond Pass and Fail"),
     Column("reviewers", "json", "annotator ids whose labels are reviews", role="bookkeeping"),
+    Column(
+        "changed_after",
+        "timestamp",
+        "server's time up to which the version before was certainly in force; NULL: not known",
+        nullable=True,
+        role="bookkeeping",
+    ),
+    Column(
+        "in_force_at",
+        "timestamp",
+        "server's time at which this version was first read; NULL: not known",
+        nullable=True,
+        role="bookkeeping",
+    ),
+    version=2,  # 2: changed_after, in_force_at
 )
 
 PULLS = _table(
@@ -184,7 +203,7 @@ PULLS = _table(
     ("pull_id",),
     Column("pull_id", "string", "random id", role="bookkeeping"),
     SOURCE,
-    Column("origin", "string", "server or export", check=one_of("origin", ("server", "export"))),
+    Column("origin", "string", "server, export or replay", check=one_of("origin", ORIGINS)),
     Column("watermark", "timestamp", "newest tasks:updated_at seen", True, role="bookkeeping"),
     Column("tasks", "int64", "tasks read", check="tasks >= 0"),
     Column("annotations", "int64", "annotations read", check="annotations >= 0"),
@@ -252,6 +271,22 @@ QUARANTINE = _table(
     Column("detail", "string", "one sentence with the value and the next step"),
     Column("payload", "json", "the rejected unit as received, without names or e-mails"),
     Column("pull_id", "string", "the pull that saw it", role="bookkeeping"),
+    Column("task_created_at", "timestamp", "server's claim", True, role="bookkeeping"),
+    Column("gold", "bool", "the server's ground-truth flag", True, role="bookkeeping"),
+    Column("seconds", "float64", "lead time as claimed", True, role="bookkeeping"),
+    Column("occurred_at", "timestamp", "server's claim", True, role="bookkeeping"),
+    Column("project_version", "int32", "the configuration in force", True, role="bookkeeping"),
+    version=2,  # 2: the five columns that a replay needs
+)
+
+RESOLUTIONS = _table(
+    "resolutions",
+    "One row per quarantined unit that is settled; those without one are open.",
+    ("quarantine_id",),
+    Column("quarantine_id", "string", "the settled unit", role="bookkeeping"),
+    SOURCE,
+    Column("outcome", "string", "how it was settled", check=one_of("outcome", OUTCOMES)),
+    Column("pull_id", "string", "the pull or replay that settled it", role="bookkeeping"),
 )
 
 PEOPLE = Table(
@@ -434,6 +469,7 @@ TABLES: dict[str, Table] = {
         TASK_EVENTS,
         LABEL_EVENTS,
         QUARANTINE,
+        RESOLUTIONS,
         PEOPLE,
         AGREEMENT,
         GATES,

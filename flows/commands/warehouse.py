@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.commands import quarantine
 from flows.commands.common import Json, group, settings_of
 
 if TYPE_CHECKING:
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
     from warehouse.session import Session
 
 app = group("The tables of record and the face that people read.")
-quarantine = group("Units that could not be stored.")
-app.add_typer(quarantine, name="quarantine")
+app.add_typer(quarantine.app, name="quarantine")
 
 
 @app.command("open")
@@ -111,31 +111,3 @@ def verify(context: typer.Context, *, json: Json = False) -> None:
             f"{len(broken)} tables have problems, the first is {broken[0]['table']}:"
             f" {broken[0]['problems']}"
         )
-
-
-@quarantine.command("list")
-def list_(
-    context: typer.Context,
-    *,
-    limit: Annotated[int, typer.Option(min=1, help="Rows to show.")] = 50,
-    json: Json = False,
-) -> None:
-    """List what could not be stored, with the reason and the next step, newest first.
-
-    \b
-    Examples:
-      soli warehouse quarantine list
-      soli warehouse quarantine list --limit 5 --json
-    """
-    from flows.console import show_json, show_rows
-
-    rows = settings_of(context).store.query(
-        "SELECT reason, dimension, item_id, annotation_id, detail, observed_at, quarantine_id"
-        " FROM quarantine ORDER BY observed_at DESC, quarantine_id LIMIT $n",
-        {"n": limit},
-    )
-    if json:
-        show_json(rows.to_pylist())
-    else:
-        columns = ("reason", "dimension", "item_id", "annotation_id", "detail")
-        show_rows(rows.to_pylist(), columns, "Quarantine")
