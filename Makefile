@@ -7,6 +7,7 @@ BIN := .venv/bin
 READY := .venv/.installed
 SERVER := .venv-labelstudio/.installed
 TEMPLATE := .cache/labelstudio-template/.ready
+BENCHMARKS := agreement pairs export labels_view pull
 TESTS ?=
 DEMO ?=
 
@@ -14,7 +15,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
-.PHONY: help demo test quick check fix bench chromium lock clean
+.PHONY: help demo test quick check fix bench soak chromium lock clean
 
 help:
 	@echo 'make demo    the whole story on this machine: people judge clips, a reward model learns'
@@ -23,6 +24,7 @@ help:
 	@echo 'make check   ruff, strict types, architecture'
 	@echo 'make fix     format, and mend what ruff can mend'
 	@echo 'make bench   baselines and ours in turn, with the ratio'
+	@echo 'make soak    200 kills of an ingest, and whether anything was lost'
 
 demo: $(READY) $(SERVER) $(TEMPLATE)
 	@$(BIN)/soli demo $(DEMO)
@@ -43,8 +45,11 @@ fix: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY)
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+bench: $(READY) $(SERVER) $(TEMPLATE)
+	@for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python -m benchmarks.$$script || exit 1; done
+
+soak: $(READY) $(SERVER) $(TEMPLATE)
+	@$(BIN)/python -m soak.kills
 
 # As root on Debian the browser is installed; elsewhere one line says how, and nothing fails.
 chromium:

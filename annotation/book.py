@@ -3,144 +3,252 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from annotation.judgement import Context, Rejection
-from annotation.payload import ITEM_KEY, Annotation, Task, User, cleaned, raw_id
-from warehouse.digest import canonical_json, value_digest
+from annotation.known import (
+    AnnotationKey,
+    Known,
+    LabelState,
+    Memory,
+    TaskKey,
+    TaskState,
+    annotators_by_email,
+    annotators_of,
+    comparable,
+)
+from annotation.moments import SECOND, Micros, micros, possible
+from annotation.payload import ITEM_KEY, Annotation, Task, User, raw_id
+from annotation.quarantine import Quarantine
+from annotation.sound import Sound
+from annotation.tables import of_source, values_of
+from annotation.versions import Choice
 
-AnnotationKey = tuple[int, datetime]  # id and created_at: the server uses ids again
-TaskKey = tuple[int, datetime]
-TABLES = ("people", "prompts", "items", "task_events", "label_events", "quarantine")
+LABEL_COLUMNS = (
+    "annotation_id",
+    "annotation_created_at",
+    "dimension",
+    "revision",
+    "event",
+    "value",
+    "item_id",
+    "annotator_id",
+    "gold",
+    "seconds",
+    "task_id",
+    "task_created_at",
+    "project_version",
+    "occurred_at",
+)
+TASK_COLUMNS = (
+    "task_id",
+    "task_created_at",
+    "revision",
+    "event",
+    "item_id",
+    "data_digest",
+    "occurred_at",
+)
+TIME_SLACK = SECOND  # imported annotations were seen 0.25 s newer than their task
+Row = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class LabelState:
-    """Newest revision of an (annotation, dimension). `value` is None while skipped or withdrawn."""
+class Said(NamedTuple):
+    """What a readable annotation says, and who says it of what."""
 
-    value: str | None
+    key: AnnotationKey
+    changed_at: Micros
+    task: TaskKey
     item_id: str
     annotator_id: str
     gold: bool
     seconds: float | None
-    task: TaskKey
-    revision: int = 0
-    event: str = ""
-
-    @property
-    def standing(self) -> str:
-        """value, skipped or withdrawn."""
-        if self.value is not None:
-            return "value"
-        return "withdrawn" if self.event == "withdrawn" else "skipped"
-
-    @property
-    def content(self) -> tuple[str | None, str, str]:
-        """What makes a change: who says what about which item."""
-        return self.value, self.item_id, self.annotator_id
+    labels: dict[str, Choice]
 
 
-@dataclass(frozen=True)
-class TaskState:
-    """Newest revision of a task."""
-
-    item_id: str
-    data_digest: str | None
-    revision: int = 0
-    event: str = ""
-
-
-def next_event(before: LabelState | None, now: LabelState) -> str | None:
-    """Name of what happened to a unit that now holds a label (or a skip: value None)."""
-    standing = before.standing if before else "withdrawn"
-    same = before is not None and before.content == now.content
-    if now.value is None:
+def next_event(before: LabelState, said: Said, value: str | None) -> str | None:
+    """Name of what happened to a known unit that now holds a label (or a skip: value None)."""
+    standing = before.standing
+    told = (before.value, before.item_id, before.annotator_id)
+    same = told == (value, said.item_id, said.annotator_id)
+    if value is None:
         return None if same and standing == "skipped" else "skipped"
     if standing != "value":
         return "unskipped" if standing == "skipped" else "seen"
     if not same:
         return "changed"
-    return "gold_changed" if before and before.gold != now.gold else None
+    return "gold_changed" if before.gold != said.gold else None
 
 
-@dataclass
 class Book:
     """States by key, and rows by table. Every write goes through a method here."""
 
-    context: Context
-    new_id: Callable[[], str]
-    annotators: dict[int, str]
-    item_prompts: dict[str, str] = field(default_factory=dict)
-    """Prompt of each item, as it was first given."""
-    task_times: Counter[int] = field(default_factory=Counter)
-    """How often each task stood in this batch so far."""
-    labels: dict[AnnotationKey, dict[str, LabelState]] = field(default_factory=dict)
-    by_task: dict[int, set[AnnotationKey]] = field(default_factory=dict)
-    tasks: dict[TaskKey, TaskState] = field(default_factory=dict)
-    task_keys: dict[int, set[TaskKey]] = field(default_factory=dict)
-    rows: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: {t: [] for t in TABLES})
-    counts: Counter[str] = field(default_factory=Counter)
+    def __init__(
+        self,
+        context: Context,
+        memory: Memory,
+        known: Known,
+        ids: Mapping[str, set[int]] | None,
+        new_id: Callable[[], str],
+    ) -> None:
+        """ids: tasks and annotations whose states are taken up; None takes all."""
+        self.context = context
+        self.memory = memory
+        self.known = known
+        self.new_id = new_id
+        self.counts: Counter[str] = Counter()
+        self.people: list[Row] = []
+        self.items: list[Row] = []
+        self.prompts: list[Row] = []
+        self.label_events: list[tuple[Any, ...]] = []
+        self.task_events: list[tuple[Any, ...]] = []
+        self.quarantine = Quarantine(context, memory)
+        self.quarantine.load(known.quarantine)
+        self.task_times: dict[TaskKey, Micros] = {}
+        """Newest time of what is known of a task; from a server, not needed."""
+        self._load_people(known)
+        self._load_labels(known, ids)
+        self._load_tasks(known, ids)
 
-    def remember_label(self, key: AnnotationKey, dimension: str, state: LabelState) -> None:
-        """Take a state as known."""
-        self.labels.setdefault(key, {})[dimension] = state
-        self.by_task.setdefault(state.task[0], set()).add(key)
+    def _load_people(self, known: Known) -> None:
+        mine = annotators_of(of_source(known.people, self.context.source))
+        self.annotators = mine | self.memory.annotators
+        self.emails = self.memory.emails | annotators_by_email(known.people)
 
-    def remember_task(self, key: TaskKey, state: TaskState) -> None:
-        """Take a state as known."""
-        self.tasks[key] = state
-        self.task_keys.setdefault(key[0], set()).add(key)
+    def _load_labels(self, known: Known, ids: Mapping[str, set[int]] | None) -> None:
+        self.labels: dict[AnnotationKey, dict[str, LabelState]] = {}
+        self.by_task: dict[int, set[AnnotationKey]] = {}
+        rows = of_source(known.labels, self.context.source, ids)
+        keys = _pairs(rows, "annotation_id", "annotation_created_at")
+        states = _states(rows)
+        times = values_of(rows, "occurred_at")
+        dimensions = values_of(rows, "dimension")
+        for key, dimension, state, when in zip(keys, dimensions, states, times, strict=True):
+            self.labels.setdefault(key, {})[dimension] = state
+            self.by_task.setdefault(state.task[0], set()).add(key)
+            if not self.context.live:
+                self._known_at(state.task, when)
+
+    def _load_tasks(self, known: Known, ids: Mapping[str, set[int]] | None) -> None:
+        self.tasks: dict[int, dict[Micros, TaskState]] = {}
+        only = None if ids is None else {"task_id": ids["task_id"]}
+        rows = of_source(known.tasks, self.context.source, only)
+        keys = _pairs(rows, "task_id", "task_created_at")
+        columns = [values_of(rows, name) for name in TaskState._fields]
+        states = map(TaskState._make, zip(*columns, strict=True))
+        for key, state, when in zip(keys, states, values_of(rows, "occurred_at"), strict=True):
+            self.tasks.setdefault(key[0], {})[key[1]] = state
+            self._known_at(key, when)
+
+    def _known_at(self, key: TaskKey, when: Micros) -> None:
+        self.task_times[key] = max(when, self.task_times.get(key, when))
+
+    def stale(self, task: Task, when: Micros) -> bool:
+        """Whether a task from a file is an older state than the one known.
+
+        when: newest time that can be believed of the task. A server is always believed, even where
+        it goes back: it was restored then.
+        """
+        if self.context.live:
+            return False
+        now = self.context.now_us
+        if possible(task.created_at, now) and any(
+            created > task.created_at and possible(created, now)
+            for created in self.tasks.get(task.id, ())
+        ):
+            return True  # the id was given to a newer task meanwhile
+        rejected = [row.occurred_at for row in self.quarantine.by_task.get(task.id, ())]
+        times = [claim for claim in rejected if claim is not None and possible(claim, now)]
+        times.append(self.task_times.get(task.key, when))
+        return when + TIME_SLACK < max(times)
 
     def elsewhere(self, key: AnnotationKey, task: TaskKey) -> bool:
         """Whether an annotation stands in another task: a server never moves one."""
         states = self.labels.get(key, {}).values()
         return any(state.task != task and state.standing != "withdrawn" for state in states)
 
-    def observe_label(
-        self, key: AnnotationKey, dimension: str, now: LabelState, when: datetime
+    def observe_sound(self, found: Sound, task: TaskKey, item_id: str) -> bool:
+        """Events of an annotation in which nothing is to be looked at twice.
+
+        Returns: False, and nothing done, where something is.
+        """
+        key, changed, user, gold, seconds, labels = found
+        annotator = self.annotators.get(user)
+        known = key in self.labels
+        if annotator is None or (known and self.elsewhere(key, task)):
+            return False
+        if not self.memory.first_time(key):
+            return False
+        if known:
+            said = Said(key, changed, task, item_id, annotator, gold, seconds, labels)
+            self.observe_labels(said)
+            if self.labels[key].keys() != labels.keys():
+                self.withdraw(key, task, changed, labels)
+        else:
+            number, created = key
+            task_id, task_created = task
+            self.label_events += [
+                (
+                    number, created, dimension, 1, "skipped" if value is None else "seen", value,
+                    item_id, annotator, gold, seconds, task_id, task_created, version, changed,
+                )
+                for dimension, (value, version) in labels.items()
+            ]  # fmt: skip
+        return True
+
+    def observe_labels(self, said: Said) -> None:
+        """Events of an annotation's labels and skips, where they are any."""
+        states = self.labels.setdefault(said.key, {})
+        for dimension, (value, version) in said.labels.items():
+            before = states.get(dimension)
+            event = next_event(before, said, value) if before else _first(value)
+            if event:
+                revision = before.revision + 1 if before else 1
+                states[dimension] = LabelState(
+                    value, *said[3:7], said.task, revision=revision, event=event
+                )
+                self._label_event(said.key, dimension, states[dimension], version, said.changed_at)
+
+    def withdraw(
+        self, key: AnnotationKey, task: TaskKey, when: Micros, keep: Mapping[str, Any]
     ) -> None:
-        """Event of a label or skip, where it is one."""
-        before = self.labels.get(key, {}).get(dimension)
-        event = next_event(before, now)
-        if event:
-            revision = before.revision + 1 if before else 1
-            self._label_event(key, dimension, replace(now, revision=revision, event=event), when)
+        """Withdraw an annotation's units in a task, those of the dimensions in `keep` excepted."""
+        states = self.labels.get(key, {})
+        version = self.context.readings.at(when).number
+        for dimension in sorted(states.keys() - keep.keys()):
+            before = states[dimension]
+            if before.standing != "withdrawn" and before.task == task:
+                states[dimension] = before._replace(
+                    revision=before.revision + 1, event="withdrawn", value=None
+                )
+                self._label_event(key, dimension, states[dimension], version, when)
 
-    def withdraw(self, key: AnnotationKey, when: datetime, keep: frozenset[str]) -> None:
-        """Withdraw an annotation's units, those of the dimensions in `keep` excepted."""
-        for dimension in sorted(set(self.labels.get(key, {})) - keep):
-            before = self.labels[key][dimension]
-            if before.standing != "withdrawn":
-                revision = before.revision + 1
-                now = replace(before, revision=revision, event="withdrawn", value=None)
-                self._label_event(key, dimension, now, when)
-
-    def observe_task(self, key: TaskKey, now: TaskState, when: datetime) -> None:
+    def observe_task(self, task: Task, item_id: str, when: Micros) -> None:
         """Seen at first, edited when the data differ."""
-        before = self.tasks.get(key)
+        before = self.tasks.get(task.id, {}).get(task.created_at)
         if before is None or before.event == "gone":
-            self._task_event(key, now, "seen", when)
-        elif (before.item_id, before.data_digest) != (now.item_id, now.data_digest):
-            self._task_event(key, now, "edited", when)
+            self._task_event(task.key, item_id, task.digest, "seen", when)
+        elif (before.item_id, before.data_digest) != (item_id, task.digest):
+            self._task_event(task.key, item_id, task.digest, "edited", when)
 
-    def task_gone(self, key: TaskKey, when: datetime) -> None:
+    def task_gone(self, key: TaskKey, when: Micros) -> None:
         """Mark a task as gone, its labels as withdrawn."""
-        if self.tasks[key].event == "gone":
+        state = self.tasks[key[0]][key[1]]
+        if state.event == "gone":
             return
-        self._task_event(key, self.tasks[key], "gone", when)
-        for annotation in sorted(self.by_task.get(key[0], set())):
-            if any(state.task == key for state in self.labels[annotation].values()):
-                self.withdraw(annotation, when, frozenset())
+        self._task_event(key, state.item_id, state.data_digest, "gone", when)
+        for annotation in sorted(self.by_task.get(key[0], ())):
+            self.withdraw(annotation, key, when, {})
 
     def annotator(self, user: User) -> str:
-        """Random id of a user, made and noted at first sight."""
+        """Random id of a user: the one of the same e-mail anywhere, else made at first sight."""
         if user.id not in self.annotators:
-            self.annotators[user.id] = self.new_id()
             person = self.context.users.get(user.id, user)
-            self.rows["people"].append(
+            email = comparable(person.email)
+            found = self.emails.get(email) if email else None
+            self._met(user.id, email, found or self.new_id())
+            self.people.append(
                 {
                     "source": self.context.source,
                     "user_id": user.id,
@@ -151,6 +259,17 @@ class Book:
             )
         return self.annotators[user.id]
 
+    def _met(self, user_id: int, email: str, annotator: str) -> None:
+        self.annotators[user_id] = self.memory.annotators[user_id] = annotator
+        if email:
+            self.emails[email] = self.memory.emails[email] = annotator
+
+    def foreign(self, user: User) -> bool:
+        """Whether nobody of that id was ever a member, as far as the server's list tells."""
+        return bool(self.context.users) and not (
+            user.id in self.context.users or user.id in self.annotators
+        )
+
     def reject(
         self,
         rejection: Rejection,
@@ -159,67 +278,59 @@ class Book:
         annotation_id: int | None = None,
     ) -> None:
         """Quarantine a unit: never with a name or an e-mail, the same row for the same thing."""
-        payload = cleaned(rejection.payload)
         user = annotation.user if annotation else None
+        changed = micros(annotation.changed_at) if annotation else None
+        reading = self.context.readings.at(self.context.now_us if changed is None else changed)
         row = {
             "source": self.context.source,
             "task_id": task.id if task else raw_id(rejection.payload),
             "annotation_id": annotation.id if annotation else annotation_id,
-            "annotation_created_at": annotation.created_at if annotation else None,
+            "annotation_created_at": annotation.key[1] if annotation else None,
             "item_id": task.text(ITEM_KEY) if task else None,
-            "annotator_id": self.annotator(user) if user else None,
+            "annotator_id": self.annotator(user) if user and not self.foreign(user) else None,
             "dimension": rejection.dimension,
             "reason": rejection.reason,
-            "detail": cleaned(rejection.detail),
-            "payload": canonical_json(payload),
             "pull_id": self.context.pull_id,
+            "task_created_at": task.created_at if task else None,
+            "gold": annotation.ground_truth if annotation else None,
+            "seconds": annotation.lead_time if annotation else None,
+            "occurred_at": changed if annotation or task is None else task.updated_at,
+            "project_version": reading.number,
         }
-        unit = ("source", "task_id", "annotation_id", "annotation_created_at", "dimension")
-        named = [str(row[name]) for name in unit]
-        row["quarantine_id"] = value_digest([named, rejection.reason, payload])
-        self.rows["quarantine"].append(row)
+        self.quarantine.reject(row, rejection)
 
     def _label_event(
-        self, key: AnnotationKey, dimension: str, state: LabelState, when: datetime
+        self, key: AnnotationKey, dimension: str, state: LabelState, version: int, when: Micros
     ) -> None:
-        self.remember_label(key, dimension, state)
-        self.counts[state.event] += 1
-        self.rows["label_events"].append(
-            {
-                "source": self.context.source,
-                "annotation_id": key[0],
-                "annotation_created_at": key[1],
-                "dimension": dimension,
-                "revision": state.revision,
-                "event": state.event,
-                "value": state.value,
-                "item_id": state.item_id,
-                "annotator_id": state.annotator_id,
-                "gold": state.gold,
-                "seconds": state.seconds,
-                "task_id": state.task[0],
-                "task_created_at": state.task[1],
-                "project_version": self.context.project_version,
-                "occurred_at": when,
-                "pull_id": self.context.pull_id,
-            }
-        )
+        value, item, annotator, gold, seconds, task, revision, event = state
+        self.label_events.append(
+            (
+                *key, dimension, revision, event, value,
+                item, annotator, gold, seconds, *task, version, when,
+            )
+        )  # fmt: skip
 
-    def _task_event(self, key: TaskKey, now: TaskState, event: str, when: datetime) -> None:
-        before = self.tasks.get(key)
-        revision = before.revision + 1 if before else 1
-        self.remember_task(key, replace(now, revision=revision, event=event))
-        self.counts[f"task_{event}"] += 1
-        self.rows["task_events"].append(
-            {
-                "source": self.context.source,
-                "task_id": key[0],
-                "task_created_at": key[1],
-                "revision": revision,
-                "event": event,
-                "item_id": now.item_id,
-                "data_digest": now.data_digest,
-                "occurred_at": when,
-                "pull_id": self.context.pull_id,
-            }
-        )
+    def _task_event(
+        self, key: TaskKey, item_id: str, digest: str | None, event: str, when: Micros
+    ) -> None:
+        before = self.tasks.setdefault(key[0], {}).get(key[1])
+        state = TaskState(item_id, digest, before.revision + 1 if before else 1, event)
+        self.tasks[key[0]][key[1]] = state
+        self.task_events.append((*key, state.revision, event, item_id, digest, when))
+
+
+def _first(value: str | None) -> str:
+    return "skipped" if value is None else "seen"
+
+
+def _pairs(rows: Any, one: str, other: str) -> list[tuple[int, Micros]]:
+    return list(zip(values_of(rows, one), values_of(rows, other), strict=True))
+
+
+def _states(rows: Any) -> list[LabelState]:
+    """Label states of rows of label_events."""
+    names = ("value", "item_id", "annotator_id", "gold", "seconds")
+    columns = [values_of(rows, name) for name in names]
+    tasks = _pairs(rows, "task_id", "task_created_at")
+    ends = values_of(rows, "revision"), values_of(rows, "event")
+    return list(map(LabelState._make, zip(*columns, tasks, *ends, strict=True)))

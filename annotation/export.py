@@ -1,24 +1,26 @@
-"""Label Studio's JSON export, streamed: a file of any size in the memory of one task."""
+"""Label Studio's JSON export, streamed: a file of any size in the memory of a few tasks."""
 
 from __future__ import annotations
 
+import codecs
+import json
+import math
 import re
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
-from itertools import islice
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
-from annotation.payload import SOURCE_KEY, read_annotation
+from annotation.payload import SOURCE_KEY
 from warehouse.errors import AnnotationError
 
 EXPORT_SPACE = uuid.UUID("6f1e2ac4-8f0d-5b0a-9a54-0f5a3f1c7b10")  # names of sources of strangers
 RIGHT_EXPORT = "in Label Studio choose Export, format JSON"
-DEEPEST = 100  # levels of nesting; an annotation of Label Studio's has about ten
+LARGEST_TASK = 1 << 28  # characters; a task of ours has about three thousand
 _HEAD = 512
-# The parser's complaint quotes the place: an invalid character where NaN or Infinity begins.
-_NO_NUMBER = re.compile(r"(?:invalid char|malformed number)[^\n]*\n.*?(-?\b(?:NaN|Infinity)\b)")
+_CHUNK = 1 << 22  # bytes read at a time
+_NEAR = 64  # characters: an error so close to the end may only mean that there is more to read
+_SPACE = re.compile(r"[ \t\r\n]*")
 
 
 def read_export(path: Path) -> Iterator[dict[str, Any]]:
@@ -55,64 +57,127 @@ def _check_head(head: bytes, path: Path) -> None:
 
 
 def _tasks(file: BinaryIO, path: Path) -> Iterator[dict[str, Any]]:
-    import ijson  # only for export files
-
     number = 0
     try:
         for number, raw in enumerate(_entries(file), start=1):
             yield _task(raw, number, path)
-    except (ijson.JSONError, UnicodeDecodeError, ValueError) as error:
+    except RecursionError as error:
+        raise AnnotationError(
+            f"export {path}: nested too deep after task {number}; correct the file, or export it"
+            " again"
+        ) from error
+    except ValueError as error:  # wrong JSON, wrong UTF-8, a number that is none
         raise AnnotationError(f"export {path}: {_trouble(error, number)}") from error
 
 
+class _Cut(ValueError):
+    """The file ends where it should go on."""
+
+
 def _entries(file: BinaryIO) -> Iterator[Any]:
-    """Entries of the list, by the fast parser as long as all numbers have 64 bits.
-
-    From the first larger one on by the slow parser: the fast one either refuses such numbers or,
-    told to take them, crashes at those of some thousand digits.
-    """
-    import ijson  # only for export files
-
-    done = 0
-    try:
-        for entry in _parsed(file, ijson):
-            yield entry
-            done += 1
-    except ijson.JSONError as error:
-        if "overflow" not in str(error):
-            raise
-        yield from islice(_parsed(file, ijson.get_backend("python")), done, None)
+    """Entries of the list. The standard library's decoder reads one value at a time."""
+    text = _Text(file)
+    text.expect("[")
+    if text.peek() == "]":
+        text.expect("]")
+    else:
+        yield text.value()
+        while text.peek() == ",":
+            text.expect(",")
+            yield text.value()
+        text.expect("]")
+    if text.peek():
+        raise ValueError(f"{text.peek()!r} follows the end of the list")
 
 
-def _parsed(file: BinaryIO, parser: Any) -> Iterator[Any]:
-    file.seek(0)
-    if file.read(3) != b"\xef\xbb\xbf":  # a byte order mark, as Windows tools leave
-        file.seek(0)
-    events = _shallow(parser.basic_parse(file, use_float=True))
-    return iter(parser.items(parser.parse(events), "item"))
+class _Text:
+    """Decoded text of a file, read on as it is consumed."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        # A byte order mark, as Windows tools leave it, is no part of the text.
+        self._bytes = codecs.getincrementaldecoder("utf-8-sig")()
+        self._json = json.JSONDecoder(parse_float=_finite, parse_constant=_no_number)
+        self._buffer = ""
+        self._at = 0
+        self._ended = False
+
+    def peek(self) -> str:
+        """Next character that is no white space; empty at the end of the file."""
+        while True:
+            found = _SPACE.match(self._buffer, self._at)
+            assert found is not None  # white space may be empty
+            self._at = found.end()
+            if self._at < len(self._buffer) or not self._more():
+                return self._buffer[self._at : self._at + 1]
+
+    def expect(self, character: str) -> None:
+        """Step over this character."""
+        there = self.peek()
+        if not there:
+            raise _Cut(f"expecting {character!r}")
+        if there != character:
+            raise ValueError(f"{there!r} stands where {character!r} should")
+        self._at += 1
+
+    def value(self) -> Any:
+        """The JSON value that begins here."""
+        if not self.peek():
+            raise _Cut("expecting a task")
+        while True:
+            try:
+                found, self._at = self._json.raw_decode(self._buffer, self._at)
+            except json.JSONDecodeError as error:
+                if not self._may_go_on(error):
+                    raise
+                if len(self._buffer) - self._at > LARGEST_TASK:
+                    raise ValueError(f"more than {LARGEST_TASK} characters in one task") from error
+                if not self._more():
+                    self._explain(error)
+            else:
+                return found
+
+    def _explain(self, error: json.JSONDecodeError) -> NoReturn:
+        """At the end of the file: what is missing is cut, what is wrong is wrong."""
+        if error.msg.startswith("Unterminated") or error.pos >= len(self._buffer.rstrip()):
+            raise _Cut(error.msg) from error
+        raise error
+
+    def _may_go_on(self, error: json.JSONDecodeError) -> bool:
+        """Whether the value may only be cut by the end of what was read so far."""
+        return error.msg.startswith("Unterminated") or error.pos + _NEAR > len(self._buffer)
+
+    def _more(self) -> bool:
+        """Read on; a value that fills the buffer doubles it, so that the cost stays linear."""
+        if self._ended:
+            return False
+        rest = self._buffer[self._at :]
+        data = self._file.read(max(_CHUNK, len(rest)))
+        self._ended = not data
+        self._buffer = rest + self._bytes.decode(data, final=self._ended)
+        self._at = 0
+        return bool(data)
 
 
-def _shallow(events: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
-    """Events of the parser, stopped before nesting without end fills the memory."""
-    depth = 0
-    for event, value in events:
-        depth += event.startswith("start_") - event.startswith("end_")
-        if depth > DEEPEST:
-            raise ValueError(f"nested more than {DEEPEST} levels deep")
-        yield event, value
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        _no_number(text)
+    return number
 
 
-def _trouble(error: Exception, number: int) -> str:
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no JSON number; put null there")
+
+
+def _trouble(error: ValueError, number: int) -> str:
     """What ended the reading after this many tasks, and the next step."""
-    place = f"after task {number}"
-    odd = _NO_NUMBER.search(str(error))
-    if odd:
-        return f"{odd[1]} {place} is no JSON number; put null there, or export it again"
-    if "EOF" in str(error) or "ncomplete" in str(error):
-        return f"cut short {place} ({_line(error)}); nothing was taken in: export it again"
-    if isinstance(error, ValueError) and not isinstance(error, UnicodeError):
-        return f"unreadable {place}: {_line(error)}; correct the file, or export it again"
-    return f"no JSON {place} ({_line(error)}); {RIGHT_EXPORT}"
+    if isinstance(error, _Cut):
+        return f"cut short after task {number} ({error}); nothing was taken in: export it again"
+    if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
+        words = error.msg if isinstance(error, json.JSONDecodeError) else error.reason
+        return f"no JSON after task {number} ({words.lower()}); {RIGHT_EXPORT}"
+    return f"unreadable after task {number}: {_line(error)}; correct the file, or export it again"
 
 
 def _task(raw: Any, number: int, path: Path) -> dict[str, Any]:
@@ -131,53 +196,32 @@ def _line(error: Exception) -> str:
     return str(error).partition("\n")[0][:80]
 
 
-def export_source(
-    tasks: Iterable[Mapping[str, Any]],
-    known: Mapping[tuple[int, datetime], str],
-    given: str | None = None,
-) -> str:
-    """UUID of the project that an export is of.
+def carried_source(task: Mapping[str, Any]) -> str | None:
+    """Source UUID that a task of Soli's carries in its data.
 
-    In order: the one given; the `soli_source` that Soli's tasks carry; the source whose annotations
-    these are (`known`: (annotation id, created_at) → source); else a name
-    made of the project's own stable facts, the same for every export of it from now on.
-    Raises: AnnotationError for a given source that is no UUID, or where several sources fit.
+    Raises: AnnotationError for one that is no UUID.
     """
-    if given is not None:
-        return _uuid(given)
-    carried: set[str] = set()
-    matched: set[str] = set()
-    facts: list[tuple[str, int]] = []
-    for task in tasks:
-        data = task.get("data")
-        if isinstance(data, Mapping) and isinstance(data.get(SOURCE_KEY), str):
-            carried.add(_uuid(data[SOURCE_KEY]))
-        facts.append((str(task.get("created_at")), _number(task.get("project"))))
-        matched.update(_matches(task, known))
-    for found, how in ((carried, "name"), (matched, "match")):
-        if len(found) > 1:
-            raise AnnotationError(
-                f"export: its tasks {how} {len(found)} sources ({', '.join(sorted(found))});"
-                " name the right one with --source"
-            )
-        if found:
-            return found.pop()
-    return str(uuid.uuid5(EXPORT_SPACE, repr(min(facts, default=None))))
+    data = task.get("data")
+    text = data.get(SOURCE_KEY) if isinstance(data, Mapping) else None
+    return checked_source(text) if isinstance(text, str) else None
 
 
-def _matches(task: Mapping[str, Any], known: Mapping[tuple[int, datetime], str]) -> Iterator[str]:
-    annotations = task.get("annotations") if known else None
-    for raw in annotations if isinstance(annotations, list) else []:
-        annotation = read_annotation(raw)
-        if not isinstance(annotation, str) and (annotation.id, annotation.created_at) in known:
-            yield known[annotation.id, annotation.created_at]
+def stable_fact(task: Mapping[str, Any]) -> tuple[str, int]:
+    """What stays the same of a task in every export: when it was made, and in which project."""
+    project = task.get("project")
+    return str(task.get("created_at")), project if isinstance(project, int) else -1
 
 
-def _number(value: Any) -> int:
-    return value if isinstance(value, int) else -1
+def strange_source(oldest: tuple[str, int] | None) -> str:
+    """UUID for a project that carries none, made of the stable facts of its oldest task."""
+    return str(uuid.uuid5(EXPORT_SPACE, repr(oldest)))
 
 
-def _uuid(text: str) -> str:
+def checked_source(text: str) -> str:
+    """A source as a UUID in its normal form.
+
+    Raises: AnnotationError for anything else.
+    """
     try:
         return str(uuid.UUID(text))
     except ValueError as error:

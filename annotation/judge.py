@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
-from annotation.client import Client, Json
+from annotation.client import Client
 from annotation.labeling import OBJECT
+from annotation.paging import Json
 from annotation.payload import ITEM_KEY
 from warehouse.errors import AnnotationError
 

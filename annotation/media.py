@@ -42,7 +42,12 @@ def inside(path: Path, roots: Sequence[Path]) -> Path:
 
     Raises: AnnotationError where it ends outside every root: clips come from configured folders.
     """
-    real = path.resolve()
+    try:
+        real = path.resolve()
+    except (OSError, RuntimeError) as error:  # a name too long, links that go round
+        raise AnnotationError(
+            f"video {path} cannot be found ({error}); correct its path"
+        ) from error
     if not any(real.is_relative_to(root.resolve()) for root in roots):
         folders = ", ".join(str(root) for root in roots) or "none"
         raise AnnotationError(
@@ -51,22 +56,30 @@ def inside(path: Path, roots: Sequence[Path]) -> Path:
     return real
 
 
-def probe(path: Path, roots: Sequence[Path]) -> Media:
+def probe(path: Path, roots: Sequence[Path], known: Media | None = None) -> Media:
     """Decode every frame of a local video once.
 
     roots: folders the file must lie in, after links are resolved.
+    known: facts found earlier; where the file's bytes are still those, nothing is decoded again.
     Raises: AnnotationError for a file that is missing, empty, cut short, no video, or outside.
     Cost: one read for the digest, one decode; memory for one frame.
     """
     real = inside(path, roots)
-    if not real.is_file():
-        raise AnnotationError(f"video {path} does not exist; correct the path or drop the item")
-    if real.stat().st_size == 0:
-        raise AnnotationError(f"video {path} is empty (0 bytes); make or copy it again")
-    with real.open("rb") as file:
-        digest = _sha256(file)
-        file.seek(0)
-        return _decoded(file, path, digest)
+    try:
+        if not real.is_file():
+            raise AnnotationError(f"video {path} does not exist; correct the path or drop the item")
+        with real.open("rb") as file:
+            digest = _sha256(file)
+            if known is not None and digest == known.media_sha256:
+                return known
+            if file.tell() == 0:
+                raise AnnotationError(f"video {path} is empty (0 bytes); make or copy it again")
+            file.seek(0)
+            return _decoded(file, path, digest)
+    except OSError as error:  # PyAV's own errors are handled where it is called
+        raise AnnotationError(
+            f"video {path} cannot be read ({error.strerror}); mend its permissions or its disk"
+        ) from error
 
 
 def _sha256(file: BinaryIO) -> str:
@@ -82,7 +95,7 @@ def _decoded(file: BinaryIO, path: Path, digest: str) -> Media:
 
     advice = "make or copy it again"
     try:
-        with av.open(file, mode="r") as container:
+        with av.open(file, mode="r", metadata_errors="replace") as container:
             if not container.streams.video:
                 raise AnnotationError(f"video {path} holds no video stream; {advice}")
             stream = container.streams.video[0]

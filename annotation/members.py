@@ -10,7 +10,8 @@ from pathlib import Path
 
 import httpx
 
-from annotation.client import TIMEOUT_SECONDS, Client
+from annotation.client import Client
+from annotation.connection import TIMEOUT_SECONDS
 from annotation.server import write_secret
 from warehouse.errors import AnnotationError
 

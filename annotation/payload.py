@@ -7,10 +7,11 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from annotation.moments import Micros, micros
 from warehouse.digest import text_digest
 
 ITEM_KEY = "item_id"
@@ -21,6 +22,9 @@ SOURCE_KEY = "soli_source"
 LONGEST_SECONDS = 1e6  # of work on one clip; a longer claim is a broken clock's
 LONGEST_PAYLOAD = 2_000  # characters of any one text kept in a quarantined payload
 DEEPEST_PAYLOAD = 20  # levels kept; an annotation of ours has five
+DEEPEST_DATA = 100  # levels of a task's data; nobody's clip has more
+LARGEST_NUMBER = 1_000  # bits kept of a whole number in a quarantined payload
+LARGEST_ID = 2**63  # what the tables' int64 holds
 
 _PERSONAL = frozenset(
     (
@@ -57,7 +61,7 @@ def _plausible(value: Any) -> Any:
 Moment = Annotated[datetime, AfterValidator(_utc)]
 # Before, as pydantic refuses what is no finite number; after, as it also takes numbers in texts.
 Seconds = Annotated[float | None, BeforeValidator(_plausible), AfterValidator(_plausible)]
-Id = Annotated[int, Field(strict=True, ge=0, lt=2**63)]  # what the tables' int64 holds
+Id = Annotated[int, Field(strict=True, ge=0, lt=LARGEST_ID)]
 
 
 class _Shape(BaseModel):
@@ -117,15 +121,36 @@ class Annotation(_Shape):
         """Newest time that the server claims for it."""
         return self.updated_at or self.created_at
 
+    @property
+    def key(self) -> tuple[int, Micros]:
+        """Id and creation: the server uses ids again."""
+        return self.id, micros(self.created_at)
 
-class Task(_Shape):
-    """One task with its raw annotations."""
 
+class _TaskShape(_Shape):
     id: Id
     created_at: Moment
     updated_at: Moment
     data: dict[str, Any]
     annotations: list[Any]
+
+
+class Task(NamedTuple):
+    """One task with its raw annotations."""
+
+    id: int
+    created_at: Micros
+    updated_at: Micros
+    data: dict[str, Any]
+    """Text in it can be stored: lone surrogates stand as `?`, and name neither item nor prompt."""
+    annotations: list[Any]
+    digest: str
+    """SHA-256 of the data as received."""
+
+    @property
+    def key(self) -> tuple[int, Micros]:
+        """Id and creation: the server uses ids again."""
+        return self.id, self.created_at
 
     def text(self, key: str) -> str | None:
         """Text of a data field; numbers as text, None where it is absent, empty or a structure."""
@@ -135,12 +160,25 @@ class Task(_Shape):
         return str(value).strip() or None
 
 
+def made_task(
+    number: int, created: Micros, updated: Micros, data: dict[str, Any], annotations: list[Any]
+) -> Task | str:
+    """A task of sound parts, or the reason why its data cannot be stored."""
+    found = data_digest(data)
+    if found is None:
+        return "its data are nested too deep"
+    digest, plain = found
+    return Task(number, created, updated, data if plain else storable(data), annotations, digest)
+
+
 def read_task(raw: Any) -> Task | str:
     """A task, or the reason why it is none."""
     try:
-        return Task.model_validate(raw)
+        found = _TaskShape.model_validate(raw)
     except ValidationError as error:
         return _first(error)
+    times = micros(found.created_at), micros(found.updated_at)
+    return made_task(found.id, *times, found.data, found.annotations)
 
 
 def read_annotation(raw: Any) -> Annotation | str:
@@ -168,9 +206,8 @@ def _first(error: ValidationError) -> str:
 
 def raw_id(raw: Any) -> int | None:
     """Id of something that could not be read otherwise."""
-    value = raw.get("id") if isinstance(raw, Mapping) else None
-    sound = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
-    return value if sound else None
+    value = raw.get("id") if isinstance(raw, dict) else None
+    return value if type(value) is int and 0 <= value < LARGEST_ID else None
 
 
 def cleaned(value: Any, depth: int = 0) -> Any:
@@ -191,17 +228,57 @@ def cleaned(value: Any, depth: int = 0) -> Any:
         return [cleaned(inner, depth + 1) for inner in value]
     if isinstance(value, str):
         return _clean_text(value)
+    if isinstance(value, int) and value.bit_length() > LARGEST_NUMBER:
+        return "<larger number>"
     if value is None or isinstance(value, bool | int):
         return value
     return value if isinstance(value, float) and math.isfinite(value) else str(value)
 
 
-def data_digest(task: Task) -> str | None:
-    """SHA-256 of a task's data; None where they are nested too deep to be anybody's clip."""
+_encode = json.JSONEncoder(sort_keys=True, default=str).encode
+
+
+def data_digest(data: dict[str, Any]) -> tuple[str, bool] | None:
+    """SHA-256 of a task's data, and whether all their text has UTF-8.
+
+    None where they are nested too deep, or hold a number too long, to be anybody's clip.
+    """
     try:
-        return text_digest(json.dumps(task.data, sort_keys=True, default=str))
-    except RecursionError:
+        text = _encode(data)
+    except (RecursionError, TypeError, ValueError):
         return None
+    brackets = text.count("[") + text.count("{")
+    if brackets > DEEPEST_DATA and _deeper(data, DEEPEST_DATA):
+        return None
+    return text_digest(text), "\\ud" not in text or _has_utf8(data)
+
+
+def storable(data: dict[str, Any]) -> dict[str, Any]:
+    """Data whose text has UTF-8; an item or prompt that has none names nothing."""
+    named = (ITEM_KEY, PROMPT_KEY)
+    broken = {key for key in named if key in data and not _has_utf8(data[key])}
+    text = _LONE_SURROGATE.sub("?", json.dumps(data, ensure_ascii=False, default=str))
+    whole: dict[str, Any] = json.loads(text)
+    return {key: value for key, value in whole.items() if key not in broken}
+
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # whole pairs are one character in Python
+
+
+def _has_utf8(value: Any) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False, default=str).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    """Whether a structure has more levels."""
+    if not isinstance(value, dict | list):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return not levels or any(_deeper(each, levels - 1) for each in inner)
 
 
 def _clean_text(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pyarrow as pa
 
 from annotation.client import IMPORT_BATCH, Client, Project
-from annotation.labeling import Dimension, instructions, labeling_config
+from annotation.labeling import Dimension, config_source, instructions, labeling_config
 from annotation.media import inside, is_remote
 from annotation.payload import ITEM_KEY, MEDIA_KEY, PROMPT_KEY, SOURCE_KEY
 from warehouse.errors import AnnotationError
@@ -57,28 +57,40 @@ def ensure_project(
     )
 
 
-def adopt_project(client: Client, project_id: int, new_source: str) -> Project:
+def adopt_project(
+    client: Client, project_id: int, new_source: str, *, anew: bool = False
+) -> Project:
     """A project that Soli did not make, with a source stored in its description from now on.
 
-    A project that carries a source keeps it.
+    anew: replace a source that it carries already, as a duplicate of another project does; what
+        was ingested under the old one stays there. Otherwise a project keeps its source.
     """
     project = client.project(project_id)
-    if project.source:
+    if project.source and not anew:
         return project
-    lines = [project.description.strip(), f"soli-source: {new_source}"]
-    return client.update_project(project_id, {"description": "\n".join(filter(None, lines))})
+    lines = [line for line in project.description.splitlines() if not config_source(line)]
+    text = "\n".join(lines).strip()
+    description = "\n".join(filter(None, [text, f"soli-source: {new_source}"]))
+    return client.update_project(project_id, {"description": description})
 
 
-def serve_media(client: Client, project_id: int, folder: Path) -> None:
-    """Let the server hand this folder's videos to the annotators of a project.
+def distinct_sources(projects: Iterable[Project]) -> list[Project]:
+    """Return the projects that carry a source.
 
-    Raises: AnnotationError where the server refuses, e.g. a folder outside its media root.
+    Raises: AnnotationError where two carry the same: their labels would be taken for one project's.
     """
-    path = str(folder.resolve())
-    there = client.call("GET", "api/storages/localfiles", params={"project": project_id})
-    if not any(storage.get("path") == path for storage in there):
-        body = {"project": project_id, "path": path, "title": folder.name, "use_blob_urls": True}
-        client.call("POST", "api/storages/localfiles", body=body)
+    holders: dict[str, Project] = {}
+    for project in sorted(projects, key=lambda project: project.id):
+        if project.source is None:
+            continue
+        first = holders.setdefault(project.source, project)
+        if first is not project:
+            raise AnnotationError(
+                f"projects {first.id} ({first.title}) and {project.id} ({project.title}) carry the"
+                f" same source {project.source}; if {project.id} is the duplicate, run"
+                f" `soli annotate project update --project {project.id} --new-source`"
+            )
+    return list(holders.values())
 
 
 def video_url(uri: str, media_root: Path) -> str:
@@ -141,7 +153,8 @@ def item_tasks(client: Client, project_id: int) -> dict[str, int]:
     found: dict[str, int] = {}
     for page, _ in client.tasks(project_id, fields="task_only"):
         for task in page:
-            item = task.get("data", {}).get(ITEM_KEY)
+            data = task.get("data")
+            item = data.get(ITEM_KEY) if isinstance(data, dict) else None
             if item is not None:
                 found.setdefault(str(item), task["id"])
     return found

@@ -1,35 +1,33 @@
-"""Label Studio's side: the server, a project, items in, labels out, rewards back."""
+"""Label Studio's side: the server, a project, labels out, rewards back."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from annotation import server as servers
 from annotation.client import Client, Project
-from annotation.items import Refused, read_items
 from annotation.labeling import DEFAULT_DIMENSIONS, Dimension, config_dimensions
-from annotation.media import is_remote
 from annotation.projects import (
-    Imported,
     adopt_project,
     ensure_project,
-    import_items,
     project_source,
     push_predictions,
-    serve_media,
 )
-from annotation.pull import Observed, pull, task_ids
-from flows.additions import addable, rows_by_id
-from flows.ingest import Ingested, Labelling, ingest, watermark_of
+from annotation.pull import Observed, pull, pulling, task_ids
+from flows.idle import recall, remember
+from flows.ingest import Ingested, ingest
+from flows.known import LastPull, last_pull, live_tasks
+from flows.labelling import Labelling
 from flows.settings import Settings, owned
 from flows.train import newest_model
 from warehouse.errors import AnnotationError
-from warehouse.face import publish
+from warehouse.store import Store
 
 Progress = Callable[[int, int], None]
 
@@ -121,49 +119,19 @@ def projects_of(client: Client, project_id: int | None = None) -> list[Project]:
 
 
 @dataclass(frozen=True)
-class ItemsAdded:
-    """What came of an items file."""
+class Pulled:
+    """A project, read completely from its server; nothing of it is in the warehouse yet."""
 
-    items: int
-    prompts: int
-    refused: list[Refused]
-    tasks: Imported | None
+    observed: Observed
+    before: LastPull | None
+    """The last pull in the warehouse, with what was read since without news."""
+    present: frozenset[int] | None
+    """Ids of all tasks in the project, where they were looked at: others are gone."""
 
-
-def add_items(
-    settings: Settings,
-    path: Path,
-    *,
-    client: Client | None = None,
-    project: Project | None = None,
-    design_k: int = 3,
-    dry_run: bool = False,
-    progress: Callable[[int], None] = lambda _: None,
-) -> ItemsAdded:
-    """Probe the items of a file, store them, and make tasks of them where a project is given.
-
-    Running it again adds nothing; a bad row is refused alone, with its reason.
-    """
-    store = settings.store
-    roots = settings.media_roots or (settings.media_root, path.absolute().parent)
-    items, prompts = rows_by_id(store, "items"), rows_by_id(store, "prompts")
-    found = addable(read_items(path, roots, design_k, progress), items, prompts)
-    if dry_run:
-        new = set(found.items["item_id"].to_pylist()) - set(items)
-        texts = set(found.prompts["prompt_id"].to_pylist()) - set(prompts)
-        return ItemsAdded(len(new), len(texts), found.refused, None)
-    with store.writing("add items"):
-        new_prompts = store.append("prompts", found.prompts)
-        new_items = store.append("items", found.items)
-        if new_prompts or new_items:
-            publish(store)
-    tasks = None
-    if client and project:
-        local = [uri for uri in found.items["uri"].to_pylist() if not is_remote(uri)]
-        for folder in sorted({Path(uri).parent for uri in local}):
-            serve_media(client, project.id, folder)
-        tasks = import_items(client, project, found.items, found.prompts, settings.media_root)
-    return ItemsAdded(new_items, new_prompts, found.refused, tasks)
+    @property
+    def source(self) -> str:
+        """UUID of the project."""
+        return self.observed.source
 
 
 def ingest_server(
@@ -191,22 +159,77 @@ def ingest_project(
     dry_run: bool = False,
     progress: Progress = _silent,
 ) -> Ingested:
-    """Pull one project: what changed since the last pull, or everything."""
-    store = settings.store
+    """Pull one project: what changed since the last pull, or everything.
+
+    One pull of a project at a time; a pull that goes on where a killed one was is followed by
+    another, for what changed in between.
+    """
+    with reading(settings, project, dry_run=dry_run) as spool:
+        pulled = read_project(settings, client, project, spool, full=full, progress=progress)
+        result = commit_pull(settings, pulled, dry_run=dry_run)
+        if pulled.observed.resumed and not dry_run:
+            pulled = read_project(settings, client, project, spool, progress=progress)
+            result += commit_pull(settings, pulled)
+    return result
+
+
+@contextmanager
+def reading(settings: Settings, project: Project, *, dry_run: bool = False) -> Iterator[Path]:
+    """Folder for the pages of a project; other pulls of it are kept out for the block."""
+    if dry_run:  # nothing is written, so nobody is in the way, and nothing is left behind
+        with TemporaryDirectory(prefix="soli-pull-") as temporary:
+            yield Path(temporary)
+        return
     source = project_source(project)
-    watermark = None if full else watermark_of(store, source)
-    observed = pull(client, project, watermark, progress=progress)
-    return ingest(
-        store,
-        observed.tasks,
-        source=source,
+    settings.store.make_home()
+    folder = settings.home.absolute() / "pulls" / source
+    with pulling(folder, source):
+        yield folder
+
+
+def read_project(
+    settings: Settings,
+    client: Client,
+    project: Project,
+    spool: Path,
+    *,
+    full: bool = False,
+    progress: Progress = _silent,
+) -> Pulled:
+    """Read what changed in a project; the only step of a pull that needs the network.
+
+    spool: folder given by `reading`.
+    """
+    store, source = settings.store, project_source(project)
+    before = last_pull(store, source)
+    if before:
+        before = replace(before, watermark=recall(spool, before.pull_id) or before.watermark)
+    since = before.watermark if before and not full else None
+    observed = pull(client, project, since, spool=spool, progress=progress)
+    return Pulled(observed, before, _present(store, client, observed))
+
+
+def commit_pull(settings: Settings, pulled: Pulled, *, dry_run: bool = False) -> Ingested:
+    """Take in what was read, and forget the pages."""
+    observed = pulled.observed
+    result = ingest(
+        settings.store,
+        observed.tasks(),
+        source=observed.source,
         origin="server",
-        labelling=_labelling(settings, project),
+        labelling=_labelling(settings, observed.project),
         users=observed.users,
-        present=_present(client, observed),
+        present=pulled.present,
+        whole=observed.full,
+        before=pulled.before.watermark if pulled.before else None,
         watermark=observed.watermark,
+        clock=observed.clock,
         dry_run=dry_run,
     )
+    if pulled.before and observed.watermark and not result.written and not dry_run:
+        remember(observed.spool.folder, pulled.before.pull_id, observed.watermark)
+    observed.discard()
+    return result
 
 
 def _labelling(settings: Settings, project: Project) -> Labelling:
@@ -218,9 +241,18 @@ def _labelling(settings: Settings, project: Project) -> Labelling:
     )
 
 
-def _present(client: Client, observed: Observed) -> list[int] | None:
-    """Ids of all tasks after a full pull; None where only changes were read."""
-    return sorted(task_ids(client, observed.project.id)) if observed.full else None
+def _present(store: Store, client: Client, observed: Observed) -> frozenset[int] | None:
+    """Ids of all tasks in the project where some are gone; None where none is.
+
+    A deleted task leaves no trace but the server's count: the ids are swept only where it differs
+    from the tasks that we know to be there.
+    """
+    seen = observed.ids()
+    if observed.full and len(seen) == observed.in_project:
+        return frozenset(seen)
+    if not observed.full and len(seen | live_tasks(store, observed.source)) == observed.in_project:
+        return None
+    return frozenset(task_ids(client, observed.project.id))
 
 
 def push_scores(settings: Settings, model: str | None = None) -> int:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands import agreement, annotate, demo, ingest, pairs, trace, train, warehouse
+from flows.commands import agreement, annotate, demo, flows, ingest, pairs, trace, train, warehouse
 
 app = typer.Typer(
     name="soli",
@@ -71,3 +71,4 @@ app.command("score")(train.score)
 app.command("evaluate")(train.evaluate)
 app.command("trace")(trace.trace)
 app.add_typer(warehouse.app, name="warehouse")
+app.add_typer(flows.app, name="flows")

@@ -13,6 +13,7 @@ from typing import Any
 import typer
 
 MISSING = "–"
+UNKNOWN_TOTAL = 50_000  # a line for that many, where nobody knows how many there will be
 
 
 def say(message: str) -> None:
@@ -88,18 +89,18 @@ def progress(title: str) -> Iterator[Advance]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Remaining())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        yield lambda done, total: bar.update(task, completed=done, total=total or None)
 
 
 def _lines(title: str) -> Advance:
-    """Print a line at each quarter."""
+    """Print a line at each quarter; where the total is not known (0), now and then."""
     shown = 0
 
     def advance(done: int, total: int) -> None:
         nonlocal shown
-        quarter = 4 * done // total if total else 0
-        if quarter > shown:
-            shown = quarter
-            say(f"  {title}: {done} of {total}")
+        step = 4 * done // total if total else done // UNKNOWN_TOTAL
+        if step > shown:
+            shown = step
+            say(f"  {title}: {done}" + (f" of {total}" if total else ""))
 
     return advance

@@ -23,7 +23,7 @@ from prefect.cache_policies import NO_CACHE
 from annotation import server as servers
 from annotation.judge import perform
 from annotation.members import sign_up
-from flows import annotate, measure, pair, people, train
+from flows import annotate, items, measure, pair, people, train
 from flows.console import progress, say, show_rows
 from flows.ingest import Ingested
 from flows.meter import Meter, Step
@@ -153,7 +153,7 @@ def draw_world(settings: Settings, spec: WorldSpec) -> str:
     folder = _world(settings)
     with progress("drawing clips") as advance:
         summary = make_world(folder, spec, advance)
-    added = annotate.add_items(settings, folder / "items.jsonl")
+    added = items.add_items(settings, folder / "items.jsonl")
     assert not added.refused, added.refused[0]
     return f"{summary.items} clips of {summary.prompts} prompts"
 
@@ -170,7 +170,7 @@ def make_project(settings: Settings, state: State) -> str:
     title = f"Soli demo, world {state.world}, seed {state.seed}"
     with annotate.connect(settings) as client:
         project = annotate.create_project(settings, client, title, source=state.source)
-        added = annotate.add_items(
+        added = items.add_items(
             settings, _world(settings) / "items.jsonl", client=client, project=project
         )
     assert added.tasks

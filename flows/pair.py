@@ -62,7 +62,7 @@ def build(
         check_gates(store, recipe.dimensions)
         consensus = latest_consensus(store, chosen_method(settings))
         items = store.query(
-            "SELECT item_id, prompt_id, generator, media_sha256 FROM items ORDER BY item_id"
+            "SELECT item_id, prompt_id, generator, media_sha256 FROM clips ORDER BY item_id"
         )
         as_of = committed(store, str(consensus["consensus_id"][0]))
         pair_set = build_pairs(consensus, items, recipe, as_of=as_of, code_version=version("soli"))
@@ -161,5 +161,5 @@ def read(store: Store, start: str | None = None) -> PairSet:
 
 def statistics_of(store: Store, pair_set: PairSet) -> dict[str, pa.Table]:
     """Statistics of a pair set by name."""
-    sources = store.query("SELECT item_id, generator, media_sha256 FROM items ORDER BY item_id")
+    sources = store.query("SELECT item_id, generator, media_sha256 FROM clips ORDER BY item_id")
     return pair_set_stats(pair_set.items, pair_set.pairs, sources)

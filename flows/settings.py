@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tomllib
 from dataclasses import fields, is_dataclass
@@ -44,6 +45,7 @@ class Settings(BaseSettings):
     )
 
     home: Path = Path(".soli")
+    tables: str | None = None
     label_studio_url: str | None = Field(None, validation_alias="LABEL_STUDIO_URL")
     label_studio_api_key: SecretStr | None = Field(None, validation_alias="LABEL_STUDIO_API_KEY")
     label_studio: Path | None = None
@@ -65,6 +67,16 @@ class Settings(BaseSettings):
             raise ValueError("must not hold a name or password; use LABEL_STUDIO_API_KEY")
         return url.rstrip("/") if url else None
 
+    @field_validator("tables")
+    @classmethod
+    def _object_store(cls, url: str | None) -> str | None:
+        if url is not None and not re.fullmatch(r"s3://[a-z0-9][a-z0-9.-]+(/[\w.=-]+)*/?", url):
+            raise ValueError(
+                "must be s3://BUCKET or s3://BUCKET/PREFIX; keys go into AWS_ACCESS_KEY_ID and"
+                " AWS_SECRET_ACCESS_KEY"
+            )
+        return url.rstrip("/") if url else None
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -80,8 +92,11 @@ class Settings(BaseSettings):
 
     @property
     def store(self) -> Store:
-        """The warehouse under the home."""
-        return Store(self.home)
+        """The warehouse under the home, its tables at SOLI_TABLES where that is given.
+
+        delta-rs reads the keys of the object store (AWS_*) from the environment by itself.
+        """
+        return Store(self.home, self.tables)
 
     @property
     def media_root(self) -> Path:
@@ -203,3 +218,8 @@ def environment_for_prefect(home: Path, *, debug: bool = False) -> None:
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING" if debug else "CRITICAL")
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", PREFECT_SECONDS)
     os.environ.setdefault("DO_NOT_TRACK", "1")
+
+
+def environment_for_runs(home: Path) -> None:
+    """Let the processes that Prefect starts for its runs find this home."""
+    os.environ["SOLI_HOME"] = str(home.absolute())

@@ -103,7 +103,7 @@ def media_of(
     """
     media = store.query(
         "SELECT i.item_id, i.uri AS path, p.text AS prompt, i.media_sha256"
-        " FROM items i JOIN prompts p USING (prompt_id) WHERE ($p IS NULL OR item_id IN"
+        " FROM clips i JOIN prompts p USING (prompt_id) WHERE ($p IS NULL OR item_id IN"
         " (SELECT item_id FROM pair_set_items WHERE pair_set_id = $p)) AND item_id NOT IN"
         " (SELECT item_id FROM scores WHERE model_id = $m) ORDER BY i.item_id",
         {"p": pair_set_id, "m": unscored_by},

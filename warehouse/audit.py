@@ -1,18 +1,25 @@
-"""Is the warehouse what its contracts say? Every table, every key, every reference."""
+"""Whether the warehouse is what its contracts, its commits and its face say."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
-from warehouse.check import check
+import duckdb
+
+from warehouse.check import broken, doubled
 from warehouse.contracts import TABLES, Table
 from warehouse.digest import table_digest
 from warehouse.errors import ContractError, StoreError
+from warehouse.journal import digest_sql
+from warehouse.session import Session
 from warehouse.store import Store
 
 # (table, its columns, the table referred to, that table's columns)
 REFERENCES = (
     ("items", "prompt_id", "prompts", "prompt_id"),
+    ("media", "item_id", "items", "item_id"),
     ("consensus", "item_id", "items", "item_id"),
     ("pair_set_items", "item_id", "items", "item_id"),
     ("pair_set_items", "pair_set_id", "pair_sets", "pair_set_id"),
@@ -29,42 +36,127 @@ REFERENCES = (
     ("scores", "item_id", "items", "item_id"),
     ("label_events", "source", "projects", "source"),
     ("label_events", "pull_id", "pulls", "pull_id"),
+    ("task_events", "pull_id", "pulls", "pull_id"),
+    ("quarantine", "pull_id", "pulls", "pull_id"),
+    ("resolutions", "quarantine_id", "quarantine", "quarantine_id"),
+    ("resolutions", "pull_id", "pulls", "pull_id"),
 )
+
+Stamps = dict[int, tuple[int, str]]  # observed_at in microseconds -> rows, their digest
 
 
 def audit(store: Store) -> list[dict[str, Any]]:
     """One row per table: rows, digest of its content, and the problems found ('' where none).
 
+    `unrecorded` counts rows that no commit gave a digest for (written before Soli did so, or by
+    another program): whether they are what was committed, nobody can say. Where a face is
+    published, the last row, `face`, says whether it shows the rows of the tables.
     Raises: StoreError where there is no warehouse.
     """
-    if not (store.home / "tables").is_dir():
+    if not any((store.home / folder).is_dir() for folder in ("tables", "mirror")):
         raise StoreError(f"no warehouse in {store.home}; name its folder with --home")
-    rows = [_audited(store, table) for table in TABLES.values()]
-    if all(row["rows"] is not None for row in rows):  # a reference needs both of its tables
-        for row in rows:
-            broken = [_dangling(store, *each) for each in REFERENCES if each[0] == row["table"]]
-            row["problems"] = "; ".join(filter(None, [row["problems"], *broken]))
+    stamps: dict[str, Stamps] = {}
+    rows = [_audited(store, table, stamps) for table in TABLES.values()]
+    if len(stamps) == len(TABLES):  # a reference needs both of its tables
+        with store.connect(TABLES) as db:
+            for row in rows:
+                dangling = [_dangling(db, *each) for each in REFERENCES if each[0] == row["table"]]
+                row["problems"] = "; ".join(filter(None, [row["problems"], *dangling]))
+    if (store.home / "warehouse.duckdb").is_symlink():
+        public = {name: found for name, found in stamps.items() if not TABLES[name].private}
+        rows.append(_face(store, public))
     return rows
 
 
-def _audited(store: Store, table: Table) -> dict[str, Any]:
-    """Rows, digest and own problems of a table; rows is None where it cannot be read."""
-    found: dict[str, Any] = {"table": table.name, "rows": None, "digest": None, "problems": ""}
+def _audited(store: Store, table: Table, stamps: dict[str, Stamps]) -> dict[str, Any]:
+    """Rows, digest and own problems of a table; `stamps` gets what each of its commits holds."""
+    found: dict[str, Any] = {"table": table.name, "rows": None, "digest": None, "unrecorded": 0}
     try:
-        rows = store.read(table.name)
-        found |= {"rows": rows.num_rows, "digest": table_digest(rows, table.content)[:16]}
-        check(table, rows)
+        with store.connect([table.name]) as db:
+            there = _stamps(db, table)
+            noted = {note.stamp: (note.rows, note.digest) for note in store.lake.notes(table.name)}
+            problems = [*_lost(noted, there), *_broken(db, table)]
+            content = db.sql(f"SELECT {', '.join(table.content) or 'NULL'} FROM {table.name}")
+            found["digest"] = table_digest(content.to_arrow_table(), table.content)[:16]
+        found["rows"] = sum(rows for rows, _ in there.values())
+        found["unrecorded"] = sum(rows for at, (rows, _) in there.items() if at not in noted)
+        stamps[table.name] = there
     except (ContractError, StoreError) as error:
-        found["problems"] = str(error)
-    return found
+        problems = [str(error)]
+    return found | {"problems": "; ".join(filter(None, problems))}
 
 
-def _dangling(store: Store, table: str, columns: str, other: str, keys: str) -> str:
-    """Words for rows that refer to nothing; '' where all refer to something."""
-    found = store.query(
-        f"SELECT DISTINCT {columns} FROM {table} EXCEPT SELECT {keys} FROM {other} ORDER BY ALL"
-    )
-    if not found.num_rows:
+def _stamps(db: duckdb.DuckDBPyConnection, table: Table) -> Stamps:
+    """Rows and their digest per commit time."""
+    rows = db.execute(
+        f"SELECT epoch_us(observed_at), count(*), {digest_sql(table)} FROM {table.name} GROUP BY 1"
+    ).fetchall()
+    return {stamp: (count, digest) for stamp, count, digest in rows}
+
+
+def _broken(db: duckdb.DuckDBPyConnection, table: Table) -> list[str]:
+    """Words for values that break the contract, and for a key that stands twice."""
+    words = [broken(table, table.columns, table.name, db)]
+    if doubled(table, table.name, db):
+        key = ", ".join(table.key)
+        twice = db.execute(
+            f"SELECT concat_ws('/', {key}), count(*) FROM {table.name}"
+            f" WHERE hash({key}) IN (FROM suspects_of_{table.name})"
+            f" GROUP BY {key} HAVING count(*) > 1 ORDER BY 1 LIMIT 1"
+        ).fetchall()
+        words += [f"key ({key}) = {where} stands {count} times" for where, count in twice]
+    return words
+
+
+def _lost(noted: Stamps, there: Stamps) -> Iterator[str]:
+    """Words for commits whose rows are not what was committed."""
+    for stamp, (rows, digest) in sorted(noted.items()):
+        left, now = there.get(stamp, (0, ""))
+        if left != rows:
+            yield f"of {rows} rows committed at {_moment(stamp)}, {left} are there"
+        elif now != digest:
+            yield f"the {rows} rows committed at {_moment(stamp)} have changed since"
+
+
+def _moment(stamp: int) -> str:
+    return datetime.fromtimestamp(stamp / 1e6, UTC).isoformat(sep=" ", timespec="microseconds")
+
+
+def _face(store: Store, tables: Mapping[str, Stamps]) -> dict[str, Any]:
+    """The row of the face: whether it shows the rows of the tables, or of an earlier moment."""
+    row: dict[str, Any] = {"table": "face", "rows": None, "digest": None, "unrecorded": 0}
+    row["problems"] = ""
+    try:
+        with Session(store.home) as session:
+            problems = [_shown(session, name, stamps) for name, stamps in tables.items()]
+    except StoreError as error:
+        problems = [str(error)]
+    if found := list(filter(None, problems)):
+        row["problems"] = "; ".join([*found, "make it anew with `soli warehouse rebuild`"])
+    return row
+
+
+def _shown(session: Session, name: str, there: Stamps) -> str:
+    """Words for a table of which the face shows other rows."""
+    rows = session.ask(f"SELECT epoch_us(observed_at) AS s, count(*) AS n FROM {name} GROUP BY 1")
+    shown = dict(zip(rows["s"].to_pylist(), rows["n"].to_pylist(), strict=True))
+    newest = max(shown, default=0)  # it cannot show what came later
+    expected = {stamp: count for stamp, (count, _) in there.items() if stamp <= newest}
+    if shown == expected:
         return ""
-    first = ", ".join(str(value) for value in found.to_pylist()[0].values())
-    return f"{found.num_rows} values of {columns} are not in {other} (first: {first})"
+    return (
+        f"{name}: the face shows {sum(shown.values())} rows where the table has"
+        f" {sum(expected.values())}"
+    )
+
+
+def _dangling(
+    db: duckdb.DuckDBPyConnection, table: str, columns: str, other: str, keys: str
+) -> str:
+    """Words for rows that refer to nothing; '' where all refer to something."""
+    missing = f"SELECT DISTINCT {columns} FROM {table} EXCEPT SELECT {keys} FROM {other}"
+    rows = db.execute(f"{missing} ORDER BY ALL").fetchall()
+    if not rows:
+        return ""
+    first = ", ".join(map(str, rows[0]))
+    return f"{len(rows)} values of {columns} are not in {other} (first: {first})"

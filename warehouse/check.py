@@ -1,10 +1,14 @@
-"""A batch against its contract, in an in-memory DuckDB table that enforces it.
+"""Rows against their contract: types and columns, NOT NULL and CHECK, and unique keys.
 
-Arrow's own validation lets a null through a non-nullable field; DuckDB enforces NOT NULL, CHECK
-and PRIMARY KEY. Where it refuses, `explain` finds the column, the count and the first value.
+Arrow's own validation lets a null through a non-nullable field, so DuckDB looks for nulls as it
+does for broken CHECKs, in one pass. Keys are compared by a grouping that can spill to disk: the
+index of a PRIMARY KEY over millions of rows lives in memory.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -13,37 +17,41 @@ from warehouse.contracts import Column, Table
 from warehouse.errors import ContractError
 
 
-def check(contract: Table, batch: pa.Table) -> pa.Table:
-    """Return the batch in the contract's column order and types.
+def check(contract: Table, rows: pa.Table, db: duckdb.DuckDBPyConnection) -> pa.Table:
+    """Return the rows in the contract's column order and types.
 
-    batch: columns of the contract, in any order.
+    rows: columns of the contract without `observed_at`, in any order.
+    db: any connection; used for the moment only.
     Raises: ContractError naming the table, the column, how many rows and the first bad value.
+    Keys are not compared: see `doubled`.
     """
-    typed = _typed(contract, batch)
-    with duckdb.connect() as db:
-        db.register("batch", typed)
-        try:
-            db.execute(contract.ddl)
-            db.execute(f"INSERT INTO {contract.name} SELECT * FROM batch")
-        except duckdb.ConstraintException as error:
-            raise ContractError(explain(contract, db) or f"{contract.name}: {error}") from error
+    columns = unstamped(contract)
+    typed = _typed(contract, columns, rows)
+    db.register("checked", typed)
+    try:
+        if words := broken(contract, columns, "checked", db):
+            raise ContractError(words)
+    finally:
+        db.unregister("checked")
     return typed
 
 
-def _typed(contract: Table, batch: pa.Table) -> pa.Table:
-    expected, given = set(contract.schema.names), set(batch.column_names)
+def unstamped(contract: Table) -> tuple[Column, ...]:
+    """Columns that a writer gives; `observed_at` is ours."""
+    return tuple(column for column in contract.columns if column.name != "observed_at")
+
+
+def _typed(contract: Table, columns: Sequence[Column], rows: pa.Table) -> pa.Table:
+    expected, given = {column.name for column in columns}, set(rows.column_names)
     if expected != given:
         raise ContractError(
             f"{contract.name}: columns differ from the contract"
             f" (missing {sorted(expected - given)}, unknown {sorted(given - expected)})"
         )
-    columns = [_cast(contract, column, batch[column.name]) for column in contract.columns]
-    return pa.table(columns, schema=_lenient(contract.schema))
-
-
-def _lenient(schema: pa.Schema) -> pa.Schema:
-    """Schema without NOT NULL: the check below reports nulls with their place."""
-    return pa.schema([field.with_nullable(True) for field in schema])
+    values = [_cast(contract, column, rows[column.name]) for column in columns]
+    # Without NOT NULL: nulls are reported with their place.
+    fields = [contract.schema.field(c.name).with_nullable(nullable=True) for c in columns]
+    return pa.table(values, schema=pa.schema(fields))
 
 
 def _cast(contract: Table, column: Column, values: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -56,32 +64,29 @@ def _cast(contract: Table, column: Column, values: pa.ChunkedArray) -> pa.Chunke
         ) from error
 
 
-def explain(contract: Table, db: duckdb.DuckDBPyConnection) -> str | None:
-    """One line on the first broken constraint of the registered `batch`; None where all hold."""
-    key = ", ".join(contract.key)
-    total = _one(db, "SELECT count(*) FROM batch")[0]
-    for column in contract.columns:
-        for wrong, sentence in _broken(column):
-            count, first, where = _one(
+def broken(
+    contract: Table, columns: Sequence[Column], source: str, db: duckdb.DuckDBPyConnection
+) -> str:
+    """One line on the first NOT NULL or CHECK that rows of the source break; '' where all hold."""
+    rules = [(column, *rule) for column in columns for rule in _rules(column)]
+    counts = ", ".join(f"count(*) FILTER ({wrong})" for _, wrong, _ in rules)
+    total, *found = one(db, f"SELECT count(*), {counts} FROM {source}")
+    for (column, wrong, sentence), count in zip(rules, found, strict=True):
+        if count:
+            key = ", ".join(contract.key)
+            first, where = one(
                 db,
-                f"SELECT count(*), any_value({column.name}), any_value(concat_ws('/', {key}))"
-                f" FROM (SELECT * FROM batch WHERE {wrong} ORDER BY ALL LIMIT 1000000)",
+                f"SELECT {column.name}, concat_ws('/', {key}) FROM {source} WHERE {wrong}"
+                " ORDER BY ALL LIMIT 1",
             )
-            if count:
-                return (
-                    f"{contract.name}.{column.name}: {count} of {total} rows {sentence}"
-                    f" (for example {first!r} at {key} = {where})"
-                )
-    doubles = db.execute(
-        f"SELECT concat_ws('/', {key}), count(*) FROM batch GROUP BY {key} HAVING count(*) > 1"
-        " ORDER BY 1 LIMIT 1"
-    ).fetchone()
-    if doubles:
-        return f"{contract.name}: key ({key}) = {doubles[0]} stands {doubles[1]} times in the batch"
-    return None
+            return (
+                f"{contract.name}.{column.name}: {count} of {total} rows {sentence}"
+                f" (for example {first!r} at {key} = {where})"
+            )
+    return ""
 
 
-def _broken(column: Column) -> list[tuple[str, str]]:
+def _rules(column: Column) -> list[tuple[str, str]]:
     """SQL for the rows that break the column, with the words for it."""
     rules = []
     if not column.nullable:
@@ -91,7 +96,21 @@ def _broken(column: Column) -> list[tuple[str, str]]:
     return rules
 
 
-def _one(db: duckdb.DuckDBPyConnection, sql: str) -> tuple[object, ...]:
-    row = db.execute(sql).fetchone()
-    assert row is not None
+def doubled(contract: Table, source: str, db: duckdb.DuckDBPyConnection) -> bool:
+    """Is a key likely to stand twice in the source? Their hashes go to `suspects_of_TABLE`.
+
+    Hashes are compared, which is a fifth of the memory; two keys with one hash make suspects of
+    each other and no more, so what is decided on suspects must compare the keys themselves.
+    """
+    key, suspects = ", ".join(contract.key), f"suspects_of_{contract.name}"
+    db.execute(
+        f"CREATE OR REPLACE TEMP TABLE {suspects} AS SELECT hash({key}) AS h FROM {source}"
+        " GROUP BY h HAVING count(*) > 1"
+    )
+    return bool(one(db, f"SELECT count(*) FROM {suspects}")[0])
+
+
+def one(db: duckdb.DuckDBPyConnection, sql: str) -> tuple[Any, ...]:
+    """The only row of an answer; read to its end, as DuckDB wants before the next question."""
+    (row,) = db.execute(sql).fetchall()
     return tuple(row)

@@ -150,6 +150,7 @@ PROMPTS = _table(
     Column("attributes", "json", "what the prompt asks for (subject, motion, style, camera, ...)"),
 )
 
+MEDIA_FACTS = ("codec", "width", "height", "fps", "frames", "duration", "media_sha256")
 ITEMS = _table(
     "items",
     "One row per generated video.",
@@ -167,6 +168,19 @@ ITEMS = _table(
     Column("frames", "int32", "number of decoded frames", nullable=True, check="frames > 0"),
     Column("duration", "float64", "seconds", nullable=True, check="duration > 0"),
     Column("media_sha256", "string", "digest of the file's bytes", nullable=True),
+)
+
+MEDIA = _table(
+    "media",
+    "One row per item and revision: its video's place and facts, where they became known, or moved,"
+    " after the item's row was written. Read the view `clips`.",
+    ("item_id", "revision"),
+    ITEM,
+    Column("revision", "int32", "1, 2, ...", check="revision >= 1"),
+    Column("uri", "string", "path or URL of the video", role="bookkeeping"),
+    Column("generator", "string", "the model that generated the video"),
+    Column("attributes", "json", "further facts given at import"),
+    *(column for column in ITEMS.columns if column.name in MEDIA_FACTS),
 )
 
 PROJECTS = _table(
@@ -464,6 +478,7 @@ TABLES: dict[str, Table] = {
     for table in (
         PROMPTS,
         ITEMS,
+        MEDIA,
         PROJECTS,
         PULLS,
         TASK_EVENTS,

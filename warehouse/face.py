@@ -7,8 +7,12 @@ opens a face read-write and is killed leaves the next one untouched.
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
@@ -17,7 +21,19 @@ from warehouse import views
 from warehouse.contracts import TABLES
 from warehouse.store import Store
 
-KEEP = 5  # older faces stay for readers that hold them open
+KEEP = 5  # so many stay in any case: who follows the symlink now opens one of them in time
+# Prints 1 for each file that somebody holds a lock on, else 0. macOS orders the struct differently.
+PROBE = """
+import fcntl, os, struct, sys
+form, kind = ("qqihh", 3) if sys.platform == "darwin" else ("hhqqi4x", 0)
+for path in sys.argv[1:]:
+    file = os.open(path, os.O_RDONLY)
+    lock = [0, 0, 0, 0, 0]
+    lock[kind] = fcntl.F_WRLCK
+    found = struct.unpack(form, fcntl.fcntl(file, fcntl.F_GETLK, struct.pack(form, *lock)))
+    print(int(found[kind] != fcntl.F_UNLCK))
+    os.close(file)
+"""
 
 
 def publish(store: Store) -> Path:
@@ -27,6 +43,7 @@ def publish(store: Store) -> Path:
     """
     folder = store.home / "face"
     with store.writing("publish the face"):
+        store.tidy()
         folder.mkdir(parents=True, exist_ok=True)
         number = max(versions(folder), default=0) + 1
         target = folder / f"{number}.duckdb"
@@ -36,11 +53,52 @@ def publish(store: Store) -> Path:
             public = [name for name, table in TABLES.items() if not table.private]
             views.create(db, {name: store.files(name) for name in public}, comments=True)
         building.chmod(0o444)
+        read = {name: store.lake.version(name) for name in public}
+        target.with_suffix(".json").write_text(json.dumps({"tables": read}))
         building.rename(target)
         _point(store.home / "warehouse.duckdb", Path("face") / target.name)
-        for old in sorted(versions(folder))[:-KEEP]:
-            _remove(folder / f"{old}.duckdb")
+        _prune(folder)
     return target
+
+
+def _prune(folder: Path) -> None:
+    """Remove all but the newest faces, and those that somebody has open.
+
+    One that does not say what it reads, made before faces did, would keep every file for ever.
+    """
+    newest = sorted(versions(folder), reverse=True)
+    faces = [folder / f"{number}.duckdb" for number in newest]
+    old = faces[KEEP:] + [face for face in faces[:KEEP] if recorded(face) is None]
+    open_ones = in_use(old)
+    for face in old:
+        if face not in open_ones:
+            _remove(face)
+
+
+def in_use(faces: Sequence[Path]) -> set[Path]:
+    """Those of the files that a DuckDB, in any process, has open.
+
+    DuckDB holds a POSIX lock on each file it opens. Asking for one opens and closes the file, and
+    closing ends all locks that the asking process itself holds: so a process of its own asks.
+    """
+    if not faces:
+        return set()
+    asked = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", PROBE, *map(str, faces)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return {face for face, held in zip(faces, asked.stdout.split(), strict=True) if held == "1"}
+
+
+def recorded(face: Path) -> dict[str, int] | None:
+    """Version of each Delta table that a face reads; None where the face does not say."""
+    try:
+        found = json.loads(face.with_suffix(".json").read_text())
+    except FileNotFoundError:
+        return None
+    return {str(name): int(version) for name, version in found["tables"].items()}
 
 
 def versions(folder: Path) -> list[int]:
@@ -57,5 +115,5 @@ def _point(link: Path, target: Path) -> None:
 
 
 def _remove(face: Path) -> None:
-    for path in (face, face.with_name(face.name + ".wal")):
+    for path in (face, face.with_name(face.name + ".wal"), face.with_suffix(".json")):
         path.unlink(missing_ok=True)

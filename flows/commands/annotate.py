@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flows.commands.common import DryRun, Json, group, settings_of
+
+if TYPE_CHECKING:
+    from flows.items import ItemsAdded
 
 app = group("The Label Studio side: server, project, items, annotators.")
 project = group("Labelling projects.")
@@ -121,14 +124,29 @@ def items(
         int | None, typer.Option("--project", help="Make tasks in this project, too.")
     ] = None,
     design_k: Annotated[
-        int, typer.Option(min=1, help="Design labels of an item that does not say.")
+        int,
+        typer.Option(min=1, max=100, help="Design labels of a new item that does not say."),
     ] = 3,
     json: Json = False,
     dry_run: DryRun = False,
 ) -> None:
     """Add generated videos: each is decoded once; broken ones are refused with a reason.
 
-    Running it again adds nothing twice, neither here nor in Label Studio.
+    \b
+    Fields of a row:
+      item_id       a name of its own: text, or a whole number
+      prompt        the text that the video was made from
+      media         a path relative to the file, or an http(s), s3 or gs URL (taken as it is)
+      generator     the model that made it
+      design_k      how many design labels it is to get
+      attributes    what the prompt asks for: an object, in CSV as JSON; or
+      attributes.subject, attributes.camera, ...   a field for each
+      anything else becomes an attribute of the item
+
+    Running it again adds nothing twice, neither here nor in Label Studio. An item that is known
+    may gain what was unknown of it (its video, generator, attributes), and its video may have
+    moved; with another content it is refused. With --project, videos must lie in a folder below
+    the media folder that the server serves.
 
     \b
     Examples:
@@ -136,28 +154,46 @@ def items(
       soli annotate items clips.jsonl --project 1 --design-k 5
       soli annotate items clips.csv --dry-run
     """
-    from flows.annotate import add_items, connect
-    from flows.console import say, show_json, show_rows
+    from flows.annotate import connect
+    from flows.console import progress, show_json
+    from flows.items import add_items
 
     settings = settings_of(context)
     with ExitStack() as opened:
         client = found = None
-        if project_id is not None and not dry_run:
+        if project_id is not None:
             client = opened.enter_context(connect(settings))
             found = client.project(project_id)
         added = add_items(
-            settings, file, client=client, project=found, design_k=design_k, dry_run=dry_run
+            settings,
+            file,
+            client=client,
+            project=found,
+            design_k=design_k,
+            dry_run=dry_run,
+            progress=opened.enter_context(progress("probing videos")),
         )
     if json:
         show_json(added)
-        return
+    else:
+        _show_added(added)
+
+
+def _show_added(added: ItemsAdded) -> None:
+    from flows.console import say, show_rows
+
     for refused in added.refused:
         say(f"refused, row {refused.row}: {refused.reason}")
+    if added.kept:
+        say(f"{added.kept} known prompts keep the attributes that they came with first")
     row = {
         "new items": added.items,
-        "new prompts": added.prompts,
+        "known": added.known,
+        "now more known": added.media,
         "refused": len(added.refused),
-        "new tasks": added.tasks.made if added.tasks else 0,
+        "new prompts": added.prompts,
+        "new tasks": added.tasks.made if added.tasks else None,
+        "known tasks": added.tasks.there if added.tasks else None,
     }
     show_rows([row], list(row))
 

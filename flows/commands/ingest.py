@@ -10,7 +10,8 @@ import typer
 from flows.commands.common import DryRun, Json, settings_of
 
 if TYPE_CHECKING:
-    from flows.ingest import Ingested, Labelling
+    from flows.ingest import Ingested
+    from flows.labelling import Labelling
     from flows.settings import Settings
 
 
@@ -48,29 +49,34 @@ def ingest(
       soli ingest --export project-3.json
       soli ingest --export birds.json --dimension is_indigo_bunting --json
     """
-    from flows.ingest import ingest_export
+    from flows.console import progress
 
     settings = settings_of(context)
-    if export is not None:
-        results = [
-            ingest_export(
+    with progress("tasks read") as advance:
+        if export is not None:
+            from flows.exports import ingest_export
+
+            found = ingest_export(
                 settings.store,
                 export,
                 source=source,
                 labelling=_labelling(settings, dimension),
                 design_k=design_k,
                 dry_run=dry_run,
+                progress=advance,
             )
-        ]
-    else:
-        from flows.annotate import ingest_server
+            results = [found]
+        else:
+            from flows.annotate import ingest_server
 
-        results = ingest_server(settings, project=project, full=full, dry_run=dry_run)
+            results = ingest_server(
+                settings, project=project, full=full, dry_run=dry_run, progress=advance
+            )
     _show(results, json=json)
 
 
 def _labelling(settings: Settings, dimensions: list[str] | None) -> Labelling:
-    from flows.ingest import Labelling
+    from flows.labelling import Labelling
 
     named = dimensions or [str(section.get("name")) for section in settings.dimensions]
     return Labelling(tuple(named), mapping=settings.mapping, reviewers=settings.reviewers)
@@ -92,6 +98,9 @@ def _show(results: list[Ingested], *, json: bool) -> None:
             "which": _words(result.events),
             "quarantined": sum(result.quarantined.values()),
             "why": _words(result.quarantined),
+            "settled": sum(result.settled.values()),
+            "stale": result.stale,
+            "seconds": round(result.seconds, 1),
         }
         for result in results
     ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.commands import quarantine
-from flows.commands.common import Json, group, settings_of
+from flows.commands.common import DryRun, Json, group, settings_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -89,7 +89,10 @@ def rebuild(context: typer.Context) -> None:
 
 @app.command("verify")
 def verify(context: typer.Context, *, json: Json = False) -> None:
-    """Check every table against its contract, its keys, and what it refers to.
+    """Check every table against its contract, its commits and what it refers to, and the face.
+
+    unrecorded: rows whose commit left no digest to compare them with (written before Soli did so,
+    or by another program).
 
     \b
     Examples:
@@ -104,10 +107,40 @@ def verify(context: typer.Context, *, json: Json = False) -> None:
     if json:
         show_json(rows)
     else:
-        show_rows(rows, ("table", "rows", "digest", "problems"), "Warehouse")
+        show_rows(rows, ("table", "rows", "digest", "unrecorded", "problems"), "Warehouse")
     broken = [row for row in rows if row["problems"]]
     if broken:
         raise ContractError(
             f"{len(broken)} tables have problems, the first is {broken[0]['table']}:"
             f" {broken[0]['problems']}"
         )
+
+
+@app.command("compact")
+def compact(
+    context: typer.Context,
+    *,
+    keep_hours: Annotated[
+        int, typer.Option(min=0, help="Keep files for so long after they went out of use.")
+    ] = 24,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Merge small files, publish, and remove files that no face and no table needs any more.
+
+    Rows and digests stay as they are. What a face reads is kept as long as the face is among the
+    newest or somebody has it open.
+
+    \b
+    Examples:
+      soli warehouse compact
+      soli warehouse compact --keep-hours 0 --dry-run
+    """
+    from flows.console import show_json, show_rows
+    from warehouse.maintenance import compact
+
+    rows = compact(settings_of(context).store, hours=keep_hours, dry_run=dry_run)
+    if json:
+        show_json(rows)
+    else:
+        show_rows(rows, ("table", "files", "merged", "removed"), "Files")

@@ -9,12 +9,14 @@ from types import SimpleNamespace
 import pyarrow as pa
 import pytest
 
-from annotation.events import Known, newest
 from annotation.items import read_items
 from annotation.judgement import Context
+from annotation.known import KNOWN_QUARANTINE, Known, newest
 from annotation.labeling import DEFAULT_DIMENSIONS
 from annotation.members import sign_up
-from annotation.projects import ensure_project, import_items, serve_media
+from annotation.projects import ensure_project, import_items
+from annotation.serving import serve_media
+from annotation.versions import Version
 
 DIMENSIONS = ("motion", "shape")
 START = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
@@ -67,21 +69,27 @@ def known(*observed):
     def table(name):
         return pa.concat_tables([events.tables[name] for events in observed])
 
+    resolved = set(table("resolutions")["quarantine_id"].to_pylist())
+    rows = [
+        {**row, "resolved": row["quarantine_id"] in resolved}
+        for row in table("quarantine").to_pylist()
+    ]
     return Known(
         labels=newest(table("label_events"), "label_events"),
         tasks=newest(table("task_events"), "task_events"),
         people=table("people"),
-        quarantine_ids=frozenset(table("quarantine")["quarantine_id"].to_pylist()),
+        quarantine=pa.Table.from_pylist(rows, schema=KNOWN_QUARANTINE),
         item_prompts={row["item_id"]: row["prompt_id"] for row in table("items").to_pylist()},
         prompt_ids=frozenset(table("prompts")["prompt_id"].to_pylist()),
     )
 
 
-def context(**changes):
+def context(dimensions=DIMENSIONS, mapping=None, **changes):
+    """A context of one version, unless `versions` are given."""
     fields = {
         "source": "11111111-1111-4111-8111-111111111111",
         "pull_id": "pull",
-        "dimensions": DIMENSIONS,
+        "versions": (Version(1, tuple(dimensions), mapping or {}),),
         "now": START + timedelta(days=1),
     }
     return Context(**{**fields, **changes})

@@ -1,16 +1,26 @@
+import base64
 import json
 import threading
+import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import httpx
 import pytest
 
+import annotation.connection
 from annotation.client import Client
 from annotation.labeling import DEFAULT_DIMENSIONS, labeling_config
 from annotation.payload import User
+from annotation.transport import Unreachable, retry_after
 from warehouse.errors import AnnotationError
 
 TOKEN = "0123456789" * 4
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch):
+    monkeypatch.setattr(annotation.connection, "PAUSES", (0.01, 0.01))
 
 
 @contextmanager
@@ -115,12 +125,151 @@ def test_reads_are_repeated_on_a_busy_server_and_writes_are_not():
         assert len(asked) == 2
 
 
-def test_a_slow_server_is_told_from_none():
+def failing(*answers):
+    """A client whose server gives these in turn; an exception is raised as the network would."""
+    given, asked = list(answers), []
+
+    def answer(request):
+        asked.append(request)
+        found = given.pop(0) if len(given) > 1 else given[0]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    return Client("http://127.0.0.1:9", TOKEN, transport=httpx.MockTransport(answer)), asked
+
+
+def busy(status, **headers):
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return httpx.Response(status, headers=named, json={"detail": "later"})
+
+
+USER = httpx.Response(200, json={"id": 5})
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+def test_a_busy_server_is_worth_another_try_and_a_refusal_is_not(status):
+    with pytest.raises(Unreachable, match=f"answered {status}"):
+        failing(busy(status))[0].whoami()
+    for refusal in (401, 403, 404, 400):
+        with pytest.raises(AnnotationError) as caught:
+            failing(busy(refusal))[0].whoami()
+        assert not isinstance(caught.value, Unreachable)
+
+
+def test_the_wait_that_the_server_asks_for_is_kept(monkeypatch):
+    waits = []
+    monkeypatch.setattr(time, "sleep", waits.append)
+    client, asked = failing(busy(429, Retry_After="7"), busy(503), USER)
+    assert client.whoami() == User(id=5)
+    assert (waits, len(asked)) == ([7.0, 0.01], 3)
+
+
+def test_a_wait_of_an_hour_is_told_instead_of_kept():
+    client, asked = failing(busy(429, Retry_After="3600"))
+    with pytest.raises(Unreachable, match="run again in 3600 s"):
+        client.whoami()
+    assert len(asked) == 1
+
+
+def test_a_time_to_wait_until_is_read_by_the_servers_own_clock():
+    date, until = "Fri, 20 Nov 2026 10:00:00 GMT", "Fri, 20 Nov 2026 10:00:30 GMT"
+    assert retry_after(busy(503, Date=date, Retry_After=until)) == 30.0
+    assert retry_after(busy(503, Date=until, Retry_After=date)) == 0.0
+    assert retry_after(busy(503, Date=date, Retry_After="soon")) is None
+
+
+def test_a_broken_connection_is_tried_again_for_reads_alone():
+    cut = httpx.RemoteProtocolError("peer closed connection")
+    client, asked = failing(cut, httpx.ConnectError("refused"), USER)
+    assert client.whoami() == User(id=5)
+    assert len(asked) == 3
+    client, asked = failing(cut)
+    with pytest.raises(Unreachable, match="RemoteProtocolError"):
+        client.import_tasks(1, [{}])
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda client: client.whoami(),
+        lambda client: client.users(),
+        lambda client: client.projects(),
+        lambda client: client.project(1),
+        lambda client: client.import_tasks(1, []),
+        lambda client: client.predict(1, []),
+    ],
+)
+@pytest.mark.parametrize(
+    "body",
+    [
+        [1],
+        [{"id": "x"}],
+        {"results": [{}]},
+        {"results": [None]},
+        {"id": None, "task_count": "many", "created": [1]},
+    ],
+)
+def test_other_answers_of_the_wrong_shape_are_told_as_well(call, body):
+    client, _ = failing(httpx.Response(200, json=body))
+    assert "is this address right?" in message(lambda: call(client))
+
+
+def test_a_list_of_projects_that_never_ends_is_told():
+    again = httpx.Response(200, json={"results": [{"id": 1}], "next": "more"})
+    assert "does not go on" in message(failing(again)[0].projects)
+
+
+def test_an_answer_tells_the_servers_time():
+    client, _ = failing(httpx.Response(200, json={"id": 5}, headers={"Date": "nonsense"}), USER)
+    client.whoami()
+    assert client.server_time is None
+    client, _ = failing(busy(200, Date="Fri, 20 Nov 2026 10:00:00 GMT"))
+    client.call("GET", "api/version")
+    assert client.server_time.isoformat() == "2026-11-20T10:00:00+00:00"
+
+
+def personal_token():
+    """A personal access token: good for a new access token whenever one is needed."""
+
+    def part(content):
+        return base64.urlsafe_b64encode(json.dumps(content).encode()).rstrip(b"=").decode()
+
+    return f"{part({'alg': 'HS256'})}.{part({'exp': 4e9, 'token_type': 'refresh'})}.c2ln"
+
+
+@pytest.mark.filterwarnings("ignore:The `parse_obj` method")  # the SDK's own
+@pytest.mark.parametrize(
+    ("answer", "words", "again"),
+    [
+        (httpx.Response(401, json={"detail": "revoked"}), "refuses the token", False),
+        (httpx.Response(502, text="<html>"), "does not renew the access token", True),
+        (httpx.Response(200, json={"wrong": 1}), "does not renew the access token", True),
+        (busy(503), "does not renew the access token", True),
+    ],
+)
+def test_a_personal_token_that_is_not_renewed_is_told(answer, words, again):
+    transport = httpx.MockTransport(lambda _: answer)
+    client = Client("http://127.0.0.1:9", personal_token(), transport=transport)
+    with pytest.raises(AnnotationError, match=words) as caught:
+        client.whoami()
+    assert isinstance(caught.value, Unreachable) == again
+
+
+@contextmanager
+def dripping(first, pause):
+    """A server that sends this, and then a byte now and then for ever."""
     stop = threading.Event()
 
     class Slow(BaseHTTPRequestHandler):
         def do_GET(self):
-            stop.wait(5)
+            try:
+                self.wfile.write(first)
+                while not stop.wait(pause):
+                    self.wfile.write(b"x")
+            except OSError:
+                return  # the client gave up
 
         def log_message(self, *arguments):
             pass
@@ -128,12 +277,24 @@ def test_a_slow_server_is_told_from_none():
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), Slow)
     threading.Thread(target=httpd.serve_forever, daemon=True).start()
     try:
-        url = f"http://127.0.0.1:{httpd.server_port}"
-        assert "in time" in message(Client(url, TOKEN, timeout=0.2).whoami)
+        yield f"http://127.0.0.1:{httpd.server_port}"
     finally:
         stop.set()
         httpd.shutdown()
         httpd.server_close()
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("first", "pause"), [(b"", 5.0), (b"HTTP/1.1 200 OK\r\nX: ", 0.05), (HEAD, 0.05)]
+)
+def test_a_server_that_is_silent_or_trickles_is_told_in_time(first, pause):
+    with dripping(first, pause) as url:
+        began = time.monotonic()
+        assert "in time" in message(Client(url, TOKEN, timeout=0.5).whoami)
+        assert time.monotonic() - began < 3
 
 
 @pytest.mark.server

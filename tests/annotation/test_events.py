@@ -1,13 +1,13 @@
 import copy
 import json
-from dataclasses import replace
 from itertools import count
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from annotation.events import Known, gone_tasks, newest, to_events
+from annotation.events import gone_tasks, to_events
+from annotation.known import Known, Memory, newest
 from annotation.payload import User
 
 GOOD = {"motion": "Pass", "shape": "Fail"}
@@ -255,7 +255,7 @@ def test_a_mapping_names_further_choices(studio):
 
 def test_annotators_get_one_random_id_each_and_names_stay_in_people(studio):
     ids = count()
-    users = {1: User(id=1, email="ann@x.example", first_name="Ann")}
+    users = {1: User(id=1, email="ann@x.example", first_name="Ann"), 2: User(id=2)}
     broken = studio.annotation(9, user=1, motion="ask bob@x.example", shape="Pass")
     broken["result"][0]["meta"] = {"first_name": "Ann"}
     broken["completed_by"] = {"id": 1, "email": "ann@x.example", "first_name": "Ann"}
@@ -263,7 +263,7 @@ def test_annotators_get_one_random_id_each_and_names_stay_in_people(studio):
         studio.task(1, studio.annotation(7, **GOOD), studio.annotation(8, user=2, **GOOD)),
         studio.task(2, broken),
     ]
-    found = to_events(tasks, Known(), studio.context(users=users), lambda: f"id{next(ids)}")
+    found = to_events(tasks, Known(), studio.context(users=users), new_id=lambda: f"id{next(ids)}")
     assert rows(found, "people", "user_id", "annotator_id", "email", "name") == [
         (1, "id0", "ann@x.example", "Ann"),
         (2, "id1", None, None),
@@ -388,9 +388,9 @@ def test_a_task_standing_twice_counts_once_and_withdraws_nothing(studio):
 
 
 def test_a_task_repeated_in_a_later_part_of_a_batch_is_known(studio):
-    first = to_events([studio.task(1, studio.annotation(7, **GOOD))], Known(), studio.context())
-    later = replace(studio.known(first), task_times=first.task_times)
-    second = to_events([studio.task(1), studio.task(2)], later, studio.context())
+    memory, context = Memory(), studio.context()
+    to_events([studio.task(1, studio.annotation(7, **GOOD))], Known(), context, memory=memory)
+    second = to_events([studio.task(1), studio.task(2)], Known(), context, memory=memory)
     assert labels(second) == []
     assert quarantined(second) == [(None, None, "repeated_task")]
 

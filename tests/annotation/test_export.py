@@ -3,9 +3,9 @@ import uuid
 
 import pytest
 
+from annotation import export
 from annotation.events import Known, to_events
-from annotation.export import export_source, read_export
-from annotation.payload import Annotation
+from annotation.export import carried_source, read_export, stable_fact, strange_source
 from warehouse.errors import AnnotationError
 
 SOURCES = [str(uuid.UUID(int=n)) for n in (1, 2)]
@@ -70,34 +70,19 @@ def test_an_export_cut_at_any_byte_is_never_taken_for_whole(tmp_path, tasks):
             list(read_export(path))
 
 
-def test_the_source_is_the_one_given_else_the_one_the_tasks_carry(tasks):
-    carrying = [{**task, "data": {**task["data"], "soli_source": SOURCES[0]}} for task in tasks]
-    assert export_source(carrying, {}) == SOURCES[0]
-    assert export_source(carrying, {}, SOURCES[1].upper()) == SOURCES[1]
-
-
-def test_the_source_is_recognised_by_its_annotations(tasks):
-    read = Annotation.model_validate(tasks[0]["annotations"][0])
-    assert export_source(tasks, {(read.id, read.created_at): SOURCES[1]}) == SOURCES[1]
+def test_the_source_that_tasks_carry_is_read_in_its_normal_form(tasks):
+    assert carried_source(tasks[0]) is None
+    assert carried_source({"data": {"soli_source": SOURCES[0].upper()}}) == SOURCES[0]
+    with pytest.raises(AnnotationError, match="no UUID"):
+        carried_source({"data": {"soli_source": "my project"}})
 
 
 def test_a_stranger_gets_the_same_name_every_time(tasks):
-    name = export_source(tasks, {})
+    name = strange_source(min(map(stable_fact, tasks)))
     assert uuid.UUID(name)
-    assert export_source(reversed(tasks), {}) == name
-    other = [{**task, "project": 9} for task in tasks]
-    assert export_source(other, {}) != name
-
-
-def test_two_sources_in_one_export_are_not_guessed_between(tasks):
-    mixed = [
-        {**task, "data": {"soli_source": source}}
-        for task, source in zip(tasks, SOURCES, strict=False)
-    ]
-    with pytest.raises(AnnotationError, match="--source"):
-        export_source(mixed, {})
-    with pytest.raises(AnnotationError, match="no UUID"):
-        export_source(tasks, {}, "my project")
+    assert strange_source(min(map(stable_fact, reversed(tasks)))) == name
+    assert strange_source(min(stable_fact({**task, "project": 9}) for task in tasks)) != name
+    assert strange_source(None) != name
 
 
 def test_an_export_becomes_events_like_a_pull(tmp_path, tasks, studio):
@@ -108,8 +93,21 @@ def test_an_export_becomes_events_like_a_pull(tmp_path, tasks, studio):
 
 def test_nesting_without_end_is_refused_before_it_fills_the_memory(tmp_path, tasks):
     deep = json.dumps(tasks[:1])[:-1] + ', {"id": 2, "data": ' + "[" * 100_000
-    with pytest.raises(AnnotationError, match=r"after task 1: nested more than 100 levels"):
+    with pytest.raises(AnnotationError, match=r"nested too deep after task 1"):
         list(read_export(write(tmp_path / "deep.json", deep)))
+
+
+def test_a_task_larger_than_what_is_read_at_once_is_read_whole(tmp_path, tasks, monkeypatch):
+    monkeypatch.setattr(export, "_CHUNK", 7)
+    path = write(tmp_path / "e.json", json.dumps(tasks, indent=1, ensure_ascii=False))
+    assert list(read_export(path)) == tasks
+
+
+def test_a_task_without_end_is_refused_before_it_fills_the_memory(tmp_path, tasks, monkeypatch):
+    monkeypatch.setattr(export, "LARGEST_TASK", 1 << 22)
+    text = json.dumps(tasks[:1])[:-1] + ', {"id": "' + "x" * (1 << 24)
+    with pytest.raises(AnnotationError, match=r"after task 1: more than 4194304 characters"):
+        list(read_export(write(tmp_path / "long.json", text)))
 
 
 def test_integers_of_any_size_and_floats_are_read_exactly(tmp_path, tasks):
@@ -123,11 +121,11 @@ def test_integers_of_any_size_and_floats_are_read_exactly(tmp_path, tasks):
 @pytest.mark.parametrize(
     ("number", "words"),
     [
-        ("NaN", "NaN after task 1"),
-        ("Infinity", "Infinity after task 1"),
-        ("-Infinity", "-Infinity after task 1"),
+        ("NaN", "after task 1: NaN is no JSON number"),
+        ("Infinity", "after task 1: Infinity"),
+        ("-Infinity", "after task 1: -Infinity"),
         ("1e999", "1e999"),
-        ("9" * 5000, "Unexpected symbol '9999"),
+        ("9" * 5000, "Exceeds the limit (4300"),
     ],
 )
 def test_a_number_that_cannot_be_read_is_named_and_not_called_a_cut(tmp_path, tasks, number, words):

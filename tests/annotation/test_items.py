@@ -45,9 +45,11 @@ def jsonl(folder, found, name="items.jsonl"):
 
 def test_the_four_real_clips_become_items_with_their_media_facts(folder):
     steps = []
-    found = read_items(jsonl(folder, rows()), [folder], progress=steps.append)
+    source = jsonl(folder, rows())
+    found = read_items(source, [folder], progress=lambda *step: steps.append(step))
     assert found.refused == []
-    assert steps == [1, 2, 3, 4]
+    assert found.rows == (1, 2, 3, 4)
+    assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert found.items["item_id"].to_pylist() == ["v0", "v1", "v2", "v3"]
     assert set(found.items["codec"].to_pylist()) == {"h264"}
     assert found.prompts["prompt_id"].to_pylist() == [prompt_id(f"a clip {n}") for n in (0, 1)]
@@ -82,6 +84,17 @@ def test_remote_media_are_passed_through_unprobed(folder):
     ("change", "words"),
     [
         ({"item_id": ""}, "no item_id"),
+        ({"item_id": True}, "item_id True is no text"),
+        ({"item_id": 1.0}, "item_id 1.0 is no text"),
+        ({"item_id": "a\ud800"}, "half a character"),
+        ({"generator": 2.5}, "generator 2.5 is no text"),
+        ({"design_k": True}, "design_k True"),
+        ({"design_k": 2.7}, "design_k 2.7"),
+        ({"media": "https:///a.mp4"}, "names no host"),
+        ({"media": "https://me:secret@clips.example/a.mp4"}, "clips.example carries a name"),
+        ({"media": "clips/\0.mp4"}, "no path and no URL"),
+        ({"media": "clips/" + "a" * 5000}, "cannot be"),
+        ({"attributes.subject": "dog"}, "attributes say 'cat' and attributes.subject 'dog'"),
         ({"prompt": "  "}, "prompt"),
         ({"prompt": 5}, "prompt"),
         ({"media": None}, "media"),
@@ -121,6 +134,12 @@ def test_broken_lines_and_repeated_items_are_refused(folder):
         ("bad.parquet", b"no parquet", "no readable Parquet"),
         ("bad.csv", b'item_id,prompt\n"a,b\n', "no readable CSV"),
         ("empty.csv", b"", "no readable CSV"),
+        (
+            "semicolons.csv",
+            b"item_id;prompt;media\n",
+            "no column item_id, prompt, media; there are",
+        ),
+        ("twice.csv", b"item_id,prompt,media,media\n", "'media' stands twice"),
     ],
 )
 def test_a_file_that_holds_no_items_is_an_error(tmp_path, name, content, words):
@@ -128,3 +147,37 @@ def test_a_file_that_holds_no_items_is_an_error(tmp_path, name, content, words):
         (tmp_path / name).write_bytes(content)
     with pytest.raises(AnnotationError, match=words):
         read_items(tmp_path / name, [tmp_path])
+
+
+def test_a_reason_never_repeats_a_password(folder):
+    found = read_items(jsonl(folder, rows(media="https://me:secret@clips.example/a.mp4")), [folder])
+    assert "secret" not in str(found.refused)
+
+
+def test_whole_numbers_are_names_in_their_digits(folder):
+    found = read_items(jsonl(folder, [{**rows()[0], "item_id": 7, "design_k": 2.0}]), [folder])
+    assert found.items["item_id"].to_pylist() == ["7"]
+    assert found.items["design_k"].to_pylist() == [2]
+
+
+def test_columns_of_their_own_say_what_the_prompt_asks_for(folder):
+    columns = {"attributes.subject": "cat", "attributes.camera": "pan", "batch": "7"}
+    flat = [{**row, "attributes": "", **columns} for row in rows()]
+    csv.write_csv(pa.Table.from_pylist(flat), folder / "flat.csv")
+    mapped = pa.array([[("camera", "pan")]] * 4, pa.map_(pa.string(), pa.string()))
+    table = pa.Table.from_pylist([{**row, "attributes.subject": "cat"} for row in rows()])
+    place = table.column_names.index("attributes")
+    parquet.write_table(table.set_column(place, "attributes", mapped), folder / "flat.parquet")
+    for name in ("flat.csv", "flat.parquet"):
+        found = read_items(folder / name, [folder])
+        assert found.refused == []
+        assert set(found.prompts["attributes"].to_pylist()) == {'{"camera":"pan","subject":"cat"}'}
+
+
+def test_a_known_item_keeps_its_design_k_and_its_facts_are_not_found_twice(folder, monkeypatch):
+    source = jsonl(folder, [{key: rows()[0][key] for key in ("item_id", "prompt", "media")}])
+    (row,) = read_items(source, [folder], design_k=5).items.to_pylist()
+    assert row["design_k"] == 5
+    monkeypatch.setattr("annotation.media._decoded", None)
+    again = read_items(source, [folder], known=lambda ids: {"v0": row} if ids == ["v0"] else {})
+    assert again.items.to_pylist() == [row]

@@ -98,3 +98,21 @@ def test_addresses_are_told_from_paths():
     assert is_remote("s3://bucket/a.mp4")
     assert not is_remote("clips/a.mp4")
     assert not is_remote("file:///etc/passwd")
+
+
+def test_known_bytes_are_not_decoded_again_and_others_are(tmp_path, monkeypatch):
+    path = tmp_path / "clip.mp4"
+    path.write_bytes((VIDEOS / "example_2_A.mp4").read_bytes())
+    known = probe(path, [tmp_path])
+    with monkeypatch.context() as patch:
+        patch.setattr("annotation.media._decoded", None)
+        assert probe(path, [tmp_path], known) is known
+    path.write_bytes((VIDEOS / "example_3_B.mp4").read_bytes())
+    assert probe(path, [tmp_path], known).media_sha256 != known.media_sha256
+
+
+def test_links_that_go_round_are_no_video(tmp_path):
+    path = tmp_path / "round.mp4"
+    path.symlink_to(path)
+    with pytest.raises(AnnotationError, match="cannot be found|does not exist"):
+        probe(path, [tmp_path])

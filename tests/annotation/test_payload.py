@@ -2,7 +2,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from annotation.payload import Annotation, Task, cleaned, raw_id, read_annotation, read_answer
+from annotation.payload import (
+    Annotation,
+    cleaned,
+    raw_id,
+    read_annotation,
+    read_answer,
+    read_task,
+)
 
 
 def test_times_become_utc_whatever_zone_they_come_in(studio):
@@ -31,7 +38,7 @@ def test_a_reason_names_the_place_and_never_the_value(studio):
 
 
 def test_numbers_name_items_and_structures_do_not(studio):
-    task = Task.model_validate(studio.task(1, item=17, extra=[1]))
+    task = read_task(studio.task(1, item=17, extra=[1]))
     assert task.text("item_id") == "17"
     assert task.text("extra") is None
     assert task.text("missing") is None

@@ -8,15 +8,16 @@ from annotation.labeling import DEFAULT_DIMENSIONS
 from annotation.members import sign_up
 from annotation.projects import (
     adopt_project,
+    distinct_sources,
     ensure_project,
     import_items,
     item_tasks,
     predicted_tasks,
     project_source,
     push_predictions,
-    serve_media,
     video_url,
 )
+from annotation.serving import serve_media
 from warehouse.errors import AnnotationError
 
 pytestmark = pytest.mark.server
@@ -38,6 +39,29 @@ def test_a_stranger_is_adopted_once_and_keeps_its_description(admin):
     assert adopted.description.startswith("Our clips")
     assert adopt_project(admin, made.id, "33333333-3333-4333-8333-333333333333") == adopted
     admin.call("DELETE", f"api/projects/{made.id}")
+
+
+def test_a_duplicate_is_told_from_its_original_and_gets_a_source_of_its_own(admin, make_project):
+    """Label Studio's copy of a project carries the configuration, and with it the source."""
+    project, _ = make_project()
+    copy = {"title": "Copy", "description": "Again", "label_config": project.config}
+    twin = admin.create_project(copy)
+    assert twin.source == project.source
+    with pytest.raises(AnnotationError) as caught:
+        distinct_sources(map(admin.project, (project.id, twin.id)))
+    for part in (f"projects {project.id} ", f" {twin.id} ", project.source, "--new-source"):
+        assert part in str(caught.value)
+    source = "44444444-4444-4444-8444-444444444444"
+    assert adopt_project(admin, twin.id, source).source == project.source
+    anew = adopt_project(admin, twin.id, source, anew=True)
+    assert (anew.source, anew.config) == (source, project.config)
+    assert anew.description == f"Again\nsoli-source: {source}"
+    assert {project.source, source} <= {
+        p.source for p in distinct_sources(map(admin.project, (project.id, twin.id)))
+    }
+    other = "55555555-5555-4555-8555-555555555555"
+    assert adopt_project(admin, twin.id, other, anew=True).description.count("soli-source") == 1
+    admin.call("DELETE", f"api/projects/{twin.id}")
 
 
 def test_items_become_tasks_once_with_all_that_an_export_needs(admin, make_project, media_root):

@@ -178,7 +178,8 @@ def small_home(tmp_path_factory):
     Every step is the real one but training, whose rows are written by hand. Never written to:
     tests that write take a copy (`small`).
     """
-    from flows.ingest import Labelling, ingest_export
+    from flows.exports import ingest_export
+    from flows.labelling import Labelling
     from flows.measure import build, measure
     from flows.pair import build as build_set
     from flows.pair import recipe_of
@@ -276,5 +277,5 @@ def unchanged():
 @pytest.fixture
 def no_faces(monkeypatch):
     """Steps that publish no reading face, which has its own tests and a third of their time."""
-    for module in ("annotate", "ingest", "measure", "pair"):
+    for module in ("items", "ingest", "measure", "pair"):
         monkeypatch.setattr(f"flows.{module}.publish", lambda store: None)

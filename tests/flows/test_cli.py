@@ -368,7 +368,7 @@ CUT = '[{"id": 1, "data": {"item_id": "a", "prompt": "p"}, "annotations": ['
         ("", "empty"),
         ("no JSON at all", "no JSON"),
         ("[1, 2, 3]", "entry 1 is no task"),
-        ("[{]", "no tasks|damaged|no JSON"),
+        ("[{]", "cut short"),
         (CUT, "cut short"),
         ("<!doctype html><title>Log in</title>", "web page"),
         ('{"detail": "Authentication credentials were not provided."}', "one JSON object"),

@@ -3,7 +3,8 @@ import json
 
 import pytest
 
-from flows.ingest import Labelling, ingest_export
+from flows.exports import ingest_export
+from flows.labelling import Labelling
 from flows.measure import build, labels_of, measure
 from warehouse.audit import audit
 from warehouse.errors import AnnotationError

@@ -4,7 +4,8 @@ import importlib
 
 import pytest
 
-from flows.ingest import Labelling, ingest_export
+from flows.exports import ingest_export
+from flows.labelling import Labelling
 from flows.measure import (
     build,
     chosen_method,
@@ -101,6 +102,7 @@ def swapped(tasks):
         one["result"], two["result"] = two["result"], one["result"]
         for annotation in (one, two):
             annotation["updated_at"] = "2026-01-05T10:00:00.000000Z"
+        task["updated_at"] = "2026-01-05T10:00:00.000000Z"
     return tasks
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.ingest import Labelling, ingest_export
+from flows.exports import ingest_export
+from flows.labelling import Labelling
 from flows.measure import build as build_consensus
 from flows.measure import measure
 from flows.pair import (

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from warehouse.contracts import TABLES
 from warehouse.errors import ContractError, StoreError
+from warehouse.lake import VERSION_PROPERTY
 from warehouse.lease import lease
-from warehouse.store import VERSION_PROPERTY, Store
+from warehouse.store import Store
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_a_known_key_with_other_content_is_refused(store):
     ("rows", "message"),
     [
         (prompts("", "b"), r"prompts\.text: 1 of 2 rows break length\(text\) > 0"),
-        (prompts("a", "a"), r"key \(prompt_id\) = pa stands 2 times"),
+        (prompts("a", "b", ids=["p", "p"]), r"key \(prompt_id\) = p stands twice"),
         (prompts("a", ids=[None]), r"prompts\.prompt_id: 1 of 1 rows hold no value"),
         (prompts("a").drop_columns(["text"]), r"missing \['text'\]"),
         (prompts("a").append_column("x", [["y"]]), r"unknown \['x'\]"),
@@ -85,7 +86,7 @@ def test_commit_times_grow_even_when_the_clock_goes_backwards(store, monkeypatch
         def now(cls, tz=None):
             return datetime(2001, 1, 1, tzinfo=tz)
 
-    monkeypatch.setattr("warehouse.store.datetime", Past)
+    monkeypatch.setattr("warehouse.journal.datetime", Past)
     store.append("prompts", prompts("b"))
     first, second = store.read("prompts")["observed_at"].to_pylist()
     assert first < second
@@ -140,10 +141,11 @@ def test_the_lease_of_a_killed_writer_is_free(store):
 def test_a_writer_killed_before_its_commit_leaves_nothing(store):
     store.append("prompts", prompts("a"))
     code = (
-        "import os, sys; from pathlib import Path; import warehouse.store as ws, pyarrow as pa\n"
-        "ws.write_deltalake = lambda path, rows, mode: os._exit(9)\n"
+        "import os, sys; from pathlib import Path; import pyarrow as pa\n"
+        "import warehouse.lake as lake; from warehouse.store import Store\n"
+        "lake._place = lambda *args: os._exit(9)\n"
         "rows = pa.table({'prompt_id': ['pb'], 'text': ['b'], 'attributes': ['{}']})\n"
-        "ws.Store(Path(sys.argv[1])).append('prompts', rows)"
+        "Store(Path(sys.argv[1])).append('prompts', rows)"
     )
     died = subprocess.run([sys.executable, "-c", code, str(store.home)], check=False)
     assert died.returncode == 9

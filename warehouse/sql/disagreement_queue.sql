@@ -12,7 +12,7 @@ SELECT
   p.text,
   i.uri
 FROM latest_consensus_as_of(moment) AS c
-JOIN items_as_of(moment) AS i USING (item_id)
+JOIN clips_as_of(moment) AS i USING (item_id)
 JOIN prompts_as_of(moment) AS p USING (prompt_id)
 WHERE c.method = 'dawid_skene' AND c.n_pass > 0 AND c.n_fail > 0
 ORDER BY doubt DESC, c.item_id, c.dimension

@@ -4,7 +4,7 @@
 -- changed: whether the value was corrected at least once
 -- created_at: when the annotator first answered, as the server claims
 WITH current_answers AS (
-  SELECT * FROM answers_as_of(moment) WHERE state <> 'skipped'
+  SELECT * FROM answers_as_of(moment) WHERE state IN ('active', 'withdrawn')
 ),
 reviewers AS (
   SELECT DISTINCT unnest(from_json(reviewers, '["VARCHAR"]')) AS annotator_id

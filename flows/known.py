@@ -1,0 +1,150 @@
+"""What the warehouse knows of a labelling project, as far as some tasks are concerned."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+
+from annotation.events import ids_of
+from annotation.known import KNOWN_QUARANTINE, Known
+from annotation.payload import ITEM_KEY, PROMPT_KEY
+from annotation.tables import from_rows
+from warehouse.identity import prompt_id
+from warehouse.store import Store
+
+# Newest revision of each unit that belongs to one of these tasks or annotations.
+_LABELS = """
+SELECT * FROM label_events
+WHERE source = $source AND (
+  task_id IN (SELECT unnest($task_id::BIGINT[]))
+  OR annotation_id IN (SELECT unnest($annotation_id::BIGINT[])))
+QUALIFY row_number() OVER (
+  PARTITION BY annotation_id, annotation_created_at, dimension ORDER BY revision DESC) = 1
+"""
+_TASKS = """
+SELECT * FROM task_events
+WHERE source = $source AND task_id IN (SELECT unnest($task_id::BIGINT[]))
+QUALIFY row_number() OVER (PARTITION BY task_id, task_created_at ORDER BY revision DESC) = 1
+"""
+_QUARANTINE = """
+SELECT q.*, r.quarantine_id IS NOT NULL AS resolved
+FROM quarantine AS q LEFT JOIN resolutions AS r USING (quarantine_id)
+WHERE q.source = $source
+"""
+_OF_TASKS = "AND (q.task_id IS NULL OR q.task_id IN (SELECT unnest($task_id::BIGINT[])))"
+_PROMPTS = "SELECT prompt_id FROM prompts WHERE prompt_id IN (SELECT unnest($ids::VARCHAR[]))"
+_ITEMS = "SELECT item_id, prompt_id FROM items WHERE item_id IN (SELECT unnest($ids::VARCHAR[]))"
+_ANY = {
+    name: f"SELECT 1 FROM {name} WHERE source = $s LIMIT 1"
+    for name in ("label_events", "task_events", "quarantine")
+} | {name: f"SELECT 1 FROM {name} WHERE $s IS NOT NULL LIMIT 1" for name in ("items", "prompts")}
+_NOTHING = {name: from_rows(name, ()) for name in _ANY} | {
+    "quarantine": KNOWN_QUARANTINE.empty_table()
+}
+# Tasks that never became an item stand in quarantine, and on the server all the same.
+_LIVE = """
+SELECT DISTINCT task_id FROM (
+  SELECT task_id, event FROM task_events WHERE source = $source
+  QUALIFY row_number() OVER (PARTITION BY task_id, task_created_at ORDER BY revision DESC) = 1
+  UNION ALL
+  SELECT task_id, 'seen' FROM quarantine ANTI JOIN resolutions USING (quarantine_id)
+  WHERE source = $source AND reason IN ('no_item_id', 'unreadable_task') AND task_id IS NOT NULL)
+WHERE event <> 'gone'
+"""
+
+
+class Knowledge:
+    """What was known of a source before a batch; asked for a few tasks at a time."""
+
+    def __init__(self, store: Store, source: str) -> None:
+        self._store, self._source = store, source
+        self._people = store.read("people")
+        # Of a table without a row that could matter nothing is asked: a first read has no such.
+        self._empty = {
+            name: store.query(sql, {"s": source}, tables=(name,)).num_rows == 0
+            for name, sql in _ANY.items()
+        }
+
+    def of(self, tasks: Sequence[Any]) -> Known:
+        """What matters for reading these raw tasks."""
+        found = ids_of(tasks)
+        items = self._ask(_ITEMS, ("items",), ids=set(_texts(tasks, ITEM_KEY)))
+        columns = (items[name].to_pylist() for name in ("item_id", "prompt_id"))
+        prompts = set(map(prompt_id, _texts(tasks, PROMPT_KEY)))
+        return Known(
+            **self._tasks(found["task_id"], found["annotation_id"]),
+            quarantine=self._quarantine(_OF_TASKS, task_id=found["task_id"]),
+            item_prompts=dict(zip(*columns, strict=True)),
+            prompt_ids=frozenset(
+                self._ask(_PROMPTS, ("prompts",), ids=prompts)["prompt_id"].to_pylist()
+            ),
+        )
+
+    def without(self, present: Collection[int]) -> Known:
+        """What matters for saying that all other tasks are gone."""
+        gone = live_tasks(self._store, self._source) - set(present)
+        return Known(**self._tasks(gone, set()), quarantine=self._quarantine())
+
+    def rejected(self) -> Known:
+        """Everything in quarantine."""
+        return Known(people=self._people, quarantine=self._quarantine())
+
+    def _tasks(self, tasks: set[int], annotations: set[int]) -> dict[str, pa.Table]:
+        ids = {"task_id": tasks, "annotation_id": annotations}
+        return {
+            "labels": self._ask(_LABELS, ("label_events",), **ids),
+            "tasks": self._ask(_TASKS, ("task_events",), task_id=tasks),
+            "people": self._people,
+        }
+
+    def _quarantine(self, where: str = "", **ids: set[Any]) -> pa.Table:
+        found = self._ask(_QUARANTINE + where, ("quarantine", "resolutions"), **ids)
+        return found.select(KNOWN_QUARANTINE.names)
+
+    def _ask(self, sql: str, tables: tuple[str, ...], **ids: set[Any]) -> pa.Table:
+        if self._empty[tables[0]]:
+            return _NOTHING[tables[0]]
+        values = {name: sorted(each) for name, each in ids.items()}
+        source = {"source": self._source} if "$source" in sql else {}
+        return self._store.query(sql, source | values, tables=tables)
+
+
+def _texts(tasks: Iterable[Any], key: str) -> Iterator[str]:
+    """Texts of a data field of raw tasks, where there are any."""
+    for task in tasks:
+        data = task.get("data") if isinstance(task, Mapping) else None
+        value = data.get(key) if isinstance(data, Mapping) else None
+        if not isinstance(value, bool) and isinstance(value, str | int):
+            text = str(value).encode("utf-8", "ignore").decode().strip()  # half characters: no id
+            if text:
+                yield text
+
+
+def live_tasks(store: Store, source: str) -> set[int]:
+    """Ids of the tasks of a source that are on its server as far as we know."""
+    tables = ("task_events", "quarantine", "resolutions")
+    return set(store.query(_LIVE, {"source": source}, tables=tables)["task_id"].to_pylist())
+
+
+@dataclass(frozen=True)
+class LastPull:
+    """The newest pull of a source from its server."""
+
+    pull_id: str
+    watermark: datetime | None
+    """Where the next one begins; None where the project was empty."""
+
+
+def last_pull(store: Store, source: str) -> LastPull | None:
+    """Newest pull of a source; None where it was never pulled from a server."""
+    rows = store.query(
+        "SELECT pull_id, watermark FROM pulls WHERE source = $s AND origin = 'server'"
+        " ORDER BY observed_at DESC LIMIT 1",
+        {"s": source},
+        tables=("pulls",),
+    ).to_pylist()
+    return LastPull(**rows[0]) if rows else None
