@@ -18,11 +18,12 @@ from annotation.known import (
     annotators_of,
     comparable,
 )
-from annotation.moments import SECOND, Micros, micros, possible
+from annotation.moments import Micros, micros
 from annotation.payload import ITEM_KEY, Annotation, Task, User, raw_id
 from annotation.quarantine import Quarantine
 from annotation.sound import Sound
-from annotation.tables import of_source, values_of
+from annotation.states import States
+from annotation.tables import of_source
 from annotation.versions import Choice
 
 LABEL_COLUMNS = (
@@ -50,7 +51,6 @@ TASK_COLUMNS = (
     "data_digest",
     "occurred_at",
 )
-TIME_SLACK = SECOND  # imported annotations were seen 0.25 s newer than their task
 Row = dict[str, Any]
 
 
@@ -105,68 +105,13 @@ class Book:
         self.task_events: list[tuple[Any, ...]] = []
         self.quarantine = Quarantine(context, memory)
         self.quarantine.load(known.quarantine)
-        self.task_times: dict[TaskKey, Micros] = {}
-        """Newest time of what is known of a task; from a server, not needed."""
+        self.states = States(context, known, ids)
         self._load_people(known)
-        self._load_labels(known, ids)
-        self._load_tasks(known, ids)
 
     def _load_people(self, known: Known) -> None:
         mine = annotators_of(of_source(known.people, self.context.source))
         self.annotators = mine | self.memory.annotators
         self.emails = self.memory.emails | annotators_by_email(known.people)
-
-    def _load_labels(self, known: Known, ids: Mapping[str, set[int]] | None) -> None:
-        self.labels: dict[AnnotationKey, dict[str, LabelState]] = {}
-        self.by_task: dict[int, set[AnnotationKey]] = {}
-        rows = of_source(known.labels, self.context.source, ids)
-        keys = _pairs(rows, "annotation_id", "annotation_created_at")
-        states = _states(rows)
-        times = values_of(rows, "occurred_at")
-        dimensions = values_of(rows, "dimension")
-        for key, dimension, state, when in zip(keys, dimensions, states, times, strict=True):
-            self.labels.setdefault(key, {})[dimension] = state
-            self.by_task.setdefault(state.task[0], set()).add(key)
-            if not self.context.live:
-                self._known_at(state.task, when)
-
-    def _load_tasks(self, known: Known, ids: Mapping[str, set[int]] | None) -> None:
-        self.tasks: dict[int, dict[Micros, TaskState]] = {}
-        only = None if ids is None else {"task_id": ids["task_id"]}
-        rows = of_source(known.tasks, self.context.source, only)
-        keys = _pairs(rows, "task_id", "task_created_at")
-        columns = [values_of(rows, name) for name in TaskState._fields]
-        states = map(TaskState._make, zip(*columns, strict=True))
-        for key, state, when in zip(keys, states, values_of(rows, "occurred_at"), strict=True):
-            self.tasks.setdefault(key[0], {})[key[1]] = state
-            self._known_at(key, when)
-
-    def _known_at(self, key: TaskKey, when: Micros) -> None:
-        self.task_times[key] = max(when, self.task_times.get(key, when))
-
-    def stale(self, task: Task, when: Micros) -> bool:
-        """Whether a task from a file is an older state than the one known.
-
-        when: newest time that can be believed of the task. A server is always believed, even where
-        it goes back: it was restored then.
-        """
-        if self.context.live:
-            return False
-        now = self.context.now_us
-        if possible(task.created_at, now) and any(
-            created > task.created_at and possible(created, now)
-            for created in self.tasks.get(task.id, ())
-        ):
-            return True  # the id was given to a newer task meanwhile
-        rejected = [row.occurred_at for row in self.quarantine.by_task.get(task.id, ())]
-        times = [claim for claim in rejected if claim is not None and possible(claim, now)]
-        times.append(self.task_times.get(task.key, when))
-        return when + TIME_SLACK < max(times)
-
-    def elsewhere(self, key: AnnotationKey, task: TaskKey) -> bool:
-        """Whether an annotation stands in another task: a server never moves one."""
-        states = self.labels.get(key, {}).values()
-        return any(state.task != task and state.standing != "withdrawn" for state in states)
 
     def observe_sound(self, found: Sound, task: TaskKey, item_id: str) -> bool:
         """Events of an annotation in which nothing is to be looked at twice.
@@ -175,15 +120,15 @@ class Book:
         """
         key, changed, user, gold, seconds, labels = found
         annotator = self.annotators.get(user)
-        known = key in self.labels
-        if annotator is None or (known and self.elsewhere(key, task)):
+        known = key in self.states.labels
+        if annotator is None or (known and self.states.elsewhere(key, task)):
             return False
         if not self.memory.first_time(key):
             return False
         if known:
             said = Said(key, changed, task, item_id, annotator, gold, seconds, labels)
             self.observe_labels(said)
-            if self.labels[key].keys() != labels.keys():
+            if self.states.labels[key].keys() != labels.keys():
                 self.withdraw(key, task, changed, labels)
         else:
             number, created = key
@@ -199,7 +144,7 @@ class Book:
 
     def observe_labels(self, said: Said) -> None:
         """Events of an annotation's labels and skips, where they are any."""
-        states = self.labels.setdefault(said.key, {})
+        states = self.states.labels.setdefault(said.key, {})
         for dimension, (value, version) in said.labels.items():
             before = states.get(dimension)
             event = next_event(before, said, value) if before else _first(value)
@@ -214,7 +159,7 @@ class Book:
         self, key: AnnotationKey, task: TaskKey, when: Micros, keep: Mapping[str, Any]
     ) -> None:
         """Withdraw an annotation's units in a task, those of the dimensions in `keep` excepted."""
-        states = self.labels.get(key, {})
+        states = self.states.labels.get(key, {})
         version = self.context.readings.at(when).number
         for dimension in sorted(states.keys() - keep.keys()):
             before = states[dimension]
@@ -226,7 +171,7 @@ class Book:
 
     def observe_task(self, task: Task, item_id: str, when: Micros) -> None:
         """Seen at first, edited when the data differ."""
-        before = self.tasks.get(task.id, {}).get(task.created_at)
+        before = self.states.tasks.get(task.id, {}).get(task.created_at)
         if before is None or before.event == "gone":
             self._task_event(task.key, item_id, task.digest, "seen", when)
         elif (before.item_id, before.data_digest) != (item_id, task.digest):
@@ -234,11 +179,11 @@ class Book:
 
     def task_gone(self, key: TaskKey, when: Micros) -> None:
         """Mark a task as gone, its labels as withdrawn."""
-        state = self.tasks[key[0]][key[1]]
+        state = self.states.tasks[key[0]][key[1]]
         if state.event == "gone":
             return
         self._task_event(key, state.item_id, state.data_digest, "gone", when)
-        for annotation in sorted(self.by_task.get(key[0], ())):
+        for annotation in sorted(self.states.by_task.get(key[0], ())):
             self.withdraw(annotation, key, when, {})
 
     def annotator(self, user: User) -> str:
@@ -313,24 +258,11 @@ class Book:
     def _task_event(
         self, key: TaskKey, item_id: str, digest: str | None, event: str, when: Micros
     ) -> None:
-        before = self.tasks.setdefault(key[0], {}).get(key[1])
+        before = self.states.tasks.setdefault(key[0], {}).get(key[1])
         state = TaskState(item_id, digest, before.revision + 1 if before else 1, event)
-        self.tasks[key[0]][key[1]] = state
+        self.states.tasks[key[0]][key[1]] = state
         self.task_events.append((*key, state.revision, event, item_id, digest, when))
 
 
 def _first(value: str | None) -> str:
     return "skipped" if value is None else "seen"
-
-
-def _pairs(rows: Any, one: str, other: str) -> list[tuple[int, Micros]]:
-    return list(zip(values_of(rows, one), values_of(rows, other), strict=True))
-
-
-def _states(rows: Any) -> list[LabelState]:
-    """Label states of rows of label_events."""
-    names = ("value", "item_id", "annotator_id", "gold", "seconds")
-    columns = [values_of(rows, name) for name in names]
-    tasks = _pairs(rows, "task_id", "task_created_at")
-    ends = values_of(rows, "revision"), values_of(rows, "event")
-    return list(map(LabelState._make, zip(*columns, tasks, *ends, strict=True)))

@@ -66,6 +66,7 @@ class Connection:
             raise self._wrong_token() from error
         # Its typed calls hide wrong shapes; the transport below them is what we need.
         self._transport = sdk._client_wrapper.httpx_client  # noqa: SLF001
+        self._tokens = sdk._client_wrapper._tokens_client  # noqa: SLF001
 
     def close(self) -> None:
         """Close all connections."""
@@ -113,7 +114,7 @@ class Connection:
     ) -> httpx.Response:
         """One request; reads are repeated on a broken connection or a busy server."""
 
-        def call() -> httpx.Response:
+        def once() -> httpx.Response:
             self._renew_token()
             answer = self._transport.request(
                 path, method=method, params=params, json=body, request_options=_ONCE
@@ -121,6 +122,10 @@ class Connection:
             assert isinstance(answer, httpx.Response)
             self.server_time = server_time(answer)
             return answer
+
+        def call() -> httpx.Response:
+            answer = once()
+            return once() if self._has_expired(answer) else answer
 
         try:
             return repeated(call, PAUSES if method == "GET" else ())
@@ -146,6 +151,13 @@ class Connection:
                 f"Label Studio at {self.url} does not renew the access token; look at its log,"
                 " then run again"
             ) from error
+
+    def _has_expired(self, answer: httpx.Response) -> bool:
+        """Whether an access token ran out by the server's clock alone; it is forgotten then."""
+        if answer.status_code != HTTPStatus.UNAUTHORIZED or self._tokens._access_token is None:  # noqa: SLF001
+            return False
+        self._tokens._access_token = None  # noqa: SLF001
+        return True
 
     def _checked(self, response: httpx.Response, path: str) -> httpx.Response:
         status = response.status_code

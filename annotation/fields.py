@@ -17,14 +17,17 @@ FLAT = "attributes."  # field `attributes.subject` is the prompt's attribute `su
 LARGEST_K = 100
 
 
+_encode = json.JSONEncoder(default=str).encode
+_decode = json.JSONDecoder(parse_constant=str.lower).decode
+
+
 def cleaned_json(value: Mapping[str, Any]) -> Any:
     """Object as plain JSON; what JSON does not know (dates, decimals, NaN) as text.
 
     >>> cleaned_json({"speed": float("nan"), "fast": True})
     {'speed': 'nan', 'fast': True}
     """
-    text = json.dumps(value, default=str)
-    return json.loads(text, parse_constant=lambda constant: constant.lower())
+    return _decode(_encode(value)) if value else {}
 
 
 def text_of(value: Any, field: str) -> str | None:

@@ -90,8 +90,8 @@ class Known:
     """What the warehouse knows of one source. Rows of other sources do no harm.
 
     labels, tasks: the newest revision of each unit, at least those of the tasks that are read and
-        of annotations with the ids that are read, whatever their task (`batch_ids` gives both);
-        for `gone_tasks`, of the whole source. `newest` makes them from whole event tables.
+        of annotations with the ids that are read, whatever their task (`events.ids_of` gives both);
+        for `gone_tasks`, of the tasks that are gone. `newest` makes them from whole event tables.
     quarantine: rows with the columns of KNOWN_QUARANTINE, resolved ones included, at least those
         of the tasks that are read and those without a task_id; for `gone_tasks`, `replay` and
         `settle_repeated`, of the whole source.
@@ -130,6 +130,8 @@ class Memory:
     """Prompts added in this batch."""
     rejected: set[str] = field(default_factory=set)
     """quarantine_id of every unit rejected in this batch, known before or not."""
+    resolved: set[str] = field(default_factory=set)
+    """quarantine_id of every unit settled in this batch."""
 
     def first_time(self, key: AnnotationKey) -> bool:
         """Whether an annotation stands in this batch for the first time; notes that it does."""

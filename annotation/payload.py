@@ -210,6 +210,12 @@ def raw_id(raw: Any) -> int | None:
     return value if type(value) is int and 0 <= value < LARGEST_ID else None
 
 
+def raw_annotations(raw: Any) -> list[Any]:
+    """Annotations of something that may be a task."""
+    found = raw.get("annotations") if isinstance(raw, dict) else None
+    return found if isinstance(found, list) else []
+
+
 def cleaned(value: Any, depth: int = 0) -> Any:
     """JSON value without people: no names, no e-mails; NaN as text; what is long or deep is cut.
 

@@ -15,15 +15,15 @@ import pyarrow as pa
 
 from annotation.judgement import Context, Rejection
 from annotation.known import AnnotationKey, Memory, OpenRow, TaskKey
-from annotation.moments import moment_of
+from annotation.moments import Micros, moment_of
 from annotation.payload import cleaned
 from annotation.tables import of_source, values_of
 from warehouse.digest import canonical_json, value_digest
 
 Row = dict[str, Any]
 
-BATCH_REASONS = frozenset({"repeated_task"})
-"""Faults of a batch, not of its tasks: that a task is there once says nothing before the end."""
+BATCH_REASONS = frozenset({"repeated_task", "unreadable_task"})
+"""Faults that another task of the same id may have: reading it once settles them at the end."""
 
 
 @dataclass
@@ -47,11 +47,15 @@ class Quarantine:
             values_of(mine, "resolved"),
             strict=True,
         ):
-            if resolved:
+            if resolved or row.quarantine_id in self.memory.resolved:
                 self.resolved.add(row.quarantine_id)
             else:
                 self.open[row.quarantine_id] = row
                 self.by_task.setdefault(row.task_id, []).append(row)
+
+    def times(self, task_id: int) -> list[Micros | None]:
+        """When the open units of a task were last changed."""
+        return [row.occurred_at for row in self.by_task.get(task_id, ())]
 
     def reject(self, row: Row, rejection: Rejection) -> None:
         """Add a row, unless it stands open with the same facts beside it.
@@ -80,6 +84,7 @@ class Quarantine:
         if row.quarantine_id in self.resolved:
             return
         self.resolved.add(row.quarantine_id)
+        self.memory.resolved.add(row.quarantine_id)
         self.open.pop(row.quarantine_id, None)
         self.resolutions.append(
             {
@@ -100,6 +105,15 @@ class Quarantine:
         for row in self.by_task.get(task[0], ()):
             if row.quarantine_id not in self.memory.rejected and row.reason not in BATCH_REASONS:
                 self.resolve(row, _outcome(row, task, present, news))
+
+    def settle_batch(self) -> None:
+        """Settle what was wrong with tasks in an earlier batch and is not in this one, now over."""
+        for task_id, rows in self.by_task.items():
+            times = 0 if task_id is None else self.memory.task_times.get(task_id, 0)
+            for row in rows if times else ():
+                again = row.quarantine_id in self.memory.rejected
+                if row.reason in BATCH_REASONS and not again:
+                    self.resolve(row, "mended" if times == 1 else "changed")
 
     def settle_gone(self, rows: Iterable[OpenRow]) -> None:
         """Settle rows whose task left the project."""

@@ -15,9 +15,10 @@ from typing import Any
 import pyarrow as pa
 
 from annotation.book import Book, Said
-from annotation.events import events_of, judged, random_id, store_judgement
+from annotation.events import events_of, random_id
 from annotation.judgement import Context, Rejection, label_of
 from annotation.known import Events, Known, Memory, OpenRow
+from annotation.observe import judged, store_judgement
 from annotation.payload import ITEM_KEY, Annotation, Answer, Task, read_annotation, read_answer
 from annotation.tables import of_source, values_of
 from annotation.versions import Choice
@@ -86,7 +87,7 @@ def _reread(book: Book, row: Row) -> str | None:
         return AT_THE_SOURCE
     if row["task_created_at"] is None or row["project_version"] is None:
         return OLD
-    task = book.tasks.get(row["task_id"], {}).get(row["task_created_at"])
+    task = book.states.tasks.get(row["task_id"], {}).get(row["task_created_at"])
     if task is None or task.event == "gone":
         return GONE
     payload = json.loads(row["payload"])

@@ -7,6 +7,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ from flows.known import Knowledge
 from flows.labelling import Labelling, project_rows, with_labelling
 from warehouse.contracts import EVENTS, OUTCOMES
 from warehouse.face import publish
+from warehouse.store import Batch
 from warehouse.store import Store
 
 CHUNK = 2000  # tasks turned into events at a time
@@ -116,23 +118,37 @@ def ingest(
             users=users or {},
             live=origin == "server",
         )
-        counts: Counter[str] = Counter()
-        news = 0
-        for events in _read(tasks, Knowledge(store, source), context, present, whole=whole):
-            counts.update(events.counts)
-            counts["items"] += events.tables["items"].num_rows
-            news += events.rows
-            for name, table in events.tables.items():
-                batch.add(name, table)
-        if origin == "server" or counts["tasks"]:
-            news += projects.new.num_rows
+        parts = _read(tasks, Knowledge(store, source), context, present, whole=whole)
+        counts = _staged(batch, parts)
+        relabelled = projects.new.num_rows and (origin == "server" or counts["tasks"])
+        news = bool(counts["rows"] or relabelled)
         if news:
             batch.add("projects", projects.new)
             batch.add("pulls", _pull_row(context, origin, counts, watermark, started))
-    written = bool(news) and not dry_run
+    written = news and not dry_run
     if written:
         publish(store)
     return _summary(context, origin, counts, time.monotonic() - started, written=written)
+
+
+def _staged(batch: Batch, parts: Iterable[Events]) -> Counter[str]:
+    """Stage the parts, each while the next is read; returns what they count together."""
+    counts: Counter[str] = Counter()
+    with ThreadPoolExecutor(max_workers=1) as stage:
+        waiting = None
+        for events in parts:
+            counts.update(events.counts, rows=events.rows, items=events.tables["items"].num_rows)
+            if waiting:
+                waiting.result()
+            waiting = stage.submit(_stage, batch, events)
+        if waiting:
+            waiting.result()
+    return counts
+
+
+def _stage(batch: Batch, events: Events) -> None:
+    for name, table in events.tables.items():
+        batch.add(name, table)
 
 
 @contextmanager

@@ -42,6 +42,7 @@ _ANY = {
     name: f"SELECT 1 FROM {name} WHERE source = $s LIMIT 1"
     for name in ("label_events", "task_events", "quarantine")
 } | {name: f"SELECT 1 FROM {name} WHERE $s IS NOT NULL LIMIT 1" for name in ("items", "prompts")}
+_LONGEST_ID = 10_000  # bits of a number that stands for a text; Python writes no longer ones
 _NOTHING = {name: from_rows(name, ()) for name in _ANY} | {
     "quarantine": KNOWN_QUARANTINE.empty_table()
 }
@@ -118,7 +119,7 @@ def _texts(tasks: Iterable[Any], key: str) -> Iterator[str]:
     for task in tasks:
         data = task.get("data") if isinstance(task, Mapping) else None
         value = data.get(key) if isinstance(data, Mapping) else None
-        if not isinstance(value, bool) and isinstance(value, str | int):
+        if isinstance(value, str) or (type(value) is int and value.bit_length() < _LONGEST_ID):
             text = str(value).encode("utf-8", "ignore").decode().strip()  # half characters: no id
             if text:
                 yield text

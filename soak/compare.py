@@ -19,9 +19,9 @@ PULLED = "SELECT origin, events, quarantined FROM pulls ORDER BY observed_at"
 LEFT_OVER = (
     "staging/*",
     "pulls/*/*.json*",
-    "pulls/*/*.partial",
     "face/.building*",
-    "**/.*partial*",
+    ".warehouse.duckdb-*",
+    "**/*.partial",
 )
 ANSWERS = "SELECT annotation_id, annotation_created_at, dimension, value FROM {} WHERE {}"
 

@@ -152,7 +152,7 @@ def where(home: Path, before: set[tuple[str, int]]) -> str:
             if committed and not staged and pattern.startswith("tables"):
                 return AFTER
             return words
-    return "elsewhere"
+    return "while the leftovers of an earlier kill were cleared"
 
 
 def _await(

@@ -12,7 +12,7 @@ from warehouse.check import broken, doubled
 from warehouse.contracts import TABLES, Table
 from warehouse.digest import table_digest
 from warehouse.errors import ContractError, StoreError
-from warehouse.journal import digest_sql
+from warehouse.manifest import digest_sql
 from warehouse.session import Session
 from warehouse.store import Store
 
@@ -53,8 +53,7 @@ def audit(store: Store) -> list[dict[str, Any]]:
     published, the last row, `face`, says whether it shows the rows of the tables.
     Raises: StoreError where there is no warehouse.
     """
-    if not any((store.home / folder).is_dir() for folder in ("tables", "mirror")):
-        raise StoreError(f"no warehouse in {store.home}; name its folder with --home")
+    store.require()
     stamps: dict[str, Stamps] = {}
     rows = [_audited(store, table, stamps) for table in TABLES.values()]
     if len(stamps) == len(TABLES):  # a reference needs both of its tables

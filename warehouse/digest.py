@@ -12,6 +12,10 @@ import pyarrow.compute as pc
 
 from warehouse.errors import ContractError
 
+# One encoder for all: json.dumps makes one for each call with such arguments.
+_encode = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+).encode
 P_DIGITS = 6  # P(pass), mu and weight are rounded to 1e-6 before anything reads them
 
 
@@ -29,9 +33,7 @@ def canonical_json(value: object) -> str:
     '{"a":[true,null],"b":1}'
     """
     try:
-        return json.dumps(
-            value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-        )
+        return _encode(value)
     except (TypeError, ValueError) as error:
         raise ContractError(f"{value!r} cannot be written as JSON: {error}") from error
 

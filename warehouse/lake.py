@@ -1,7 +1,7 @@
 """The Delta tables of record: where each lies, what it holds, and what its commits say.
 
 A commit's metadata carry the note `soli`: the batch that made it, its stamp, the number of its
-rows and their digest (journal.rows_digest), so that `verify` can tell what was committed from what
+rows and their digest (manifest.rows_digest), so that `verify` can tell what was committed from what
 is there. The log is kept for ever for that reason.
 """
 
@@ -11,12 +11,13 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
@@ -55,7 +56,7 @@ class Lake:
     def __init__(self, home: Path, url: str | None = None) -> None:
         self.home = home
         self.url = url
-        self._open: dict[str, tuple[int, DeltaTable]] = {}
+        self._open: dict[str, tuple[tuple[int, int], DeltaTable]] = {}
 
     def path(self, name: str) -> Path:
         """Folder of a table in the home: the Delta table itself, or the mirror of a remote one."""
@@ -110,14 +111,16 @@ class Lake:
         options = remote.OPTIONS if self.remote(name) else None
         return DeltaTable(self.location(name), version=version, storage_options=options)
 
-    def _identity(self, name: str) -> int | None:
-        """Inode of the log: another one is another table, e.g. restored from a backup."""
+    def _identity(self, name: str) -> tuple[int, int] | None:
+        """What tells a table from another one put in its place, e.g. restored from a backup."""
         if self.remote(name):
-            return 0
-        try:
-            return (self.path(name) / "_delta_log").stat().st_ino
-        except FileNotFoundError:
-            return None
+            return 0, 0
+        log = self.path(name) / "_delta_log"
+        for path in (log / f"{0:020}.json", log):  # the first commit never changes
+            with suppress(FileNotFoundError):
+                found = path.stat()
+                return found.st_ino, 0 if path == log else found.st_mtime_ns
+        return None
 
     @contextmanager
     def _sound(self, name: str) -> Iterator[None]:
@@ -147,6 +150,12 @@ class Lake:
             with self._sound(name):
                 return remote.mirror(self.path(name), table)
         return sorted(unquote(uri) for uri in table.file_uris())
+
+    def exists(self, name: str) -> bool:
+        """Whether the table was ever written, sound or not."""
+        if not self.remote(name):
+            return self._identity(name) is not None
+        return self.table(name) is not None
 
     def version(self, name: str) -> int:
         """Version of the Delta table; -1 where nothing was written."""
@@ -291,3 +300,14 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def readable(home: Path) -> Iterator[None]:
+    """Name the file of a table that is gone or damaged; DuckDB says which."""
+    try:
+        yield
+    except (duckdb.IOException, duckdb.InvalidInputException) as error:
+        raise StoreError(
+            f"a table of {home} cannot be read ({error}); restore the file from a backup"
+        ) from error

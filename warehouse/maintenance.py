@@ -20,8 +20,9 @@ def compact(store: Store, *, hours: int = 24, dry_run: bool = False) -> list[dic
         a face; those of a face are kept as long as the face stays or somebody has it open.
     dry_run: say what there is to merge and to remove; write nothing.
     Returns: one row per table: files, those to merge, files removed (or to be removed).
-    Raises: StoreError for the lease, or a table that cannot be read.
+    Raises: StoreError for the lease, a table that cannot be read, or where there is no warehouse.
     """
+    store.require()
     with store.writing("compact", dry_run=dry_run):
         rows = [_merged(store, name, dry_run=dry_run) for name in TABLES]
         if not dry_run:

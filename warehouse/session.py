@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -9,6 +10,7 @@ from typing import Self
 import duckdb
 import pyarrow as pa
 
+from warehouse.contracts import TABLES
 from warehouse.errors import StoreError
 
 QUESTIONS = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
@@ -18,10 +20,11 @@ class Session:
     """In-memory DuckDB with the current face attached READ_ONLY.
 
     home: folder of the warehouse.
+    as_of: every table and view reads as it was known then; None: as it is known now.
     Raises: StoreError where no face was published yet.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, as_of: datetime | None = None) -> None:
         face = home.absolute() / "warehouse.duckdb"
         if not face.exists():
             raise StoreError(
@@ -32,6 +35,8 @@ class Session:
         try:
             self._db.execute(f"ATTACH '{_escaped(face.resolve())}' AS face (READ_ONLY)")
             self._db.execute("USE face")
+            if as_of is not None:
+                _cut(self._db, as_of)
         except duckdb.Error as error:
             raise StoreError(
                 f"{face} cannot be opened ({error}); make it anew with `soli warehouse rebuild`"
@@ -66,11 +71,28 @@ class Session:
         return answer.to_arrow_table()
 
     def names(self) -> list[str]:
-        """Tables and views of the face."""
+        """Tables and views that can be asked."""
         rows = self._db.execute(
-            "SELECT view_name FROM duckdb_views() WHERE NOT internal ORDER BY 1"
+            "SELECT view_name FROM duckdb_views()"
+            " WHERE NOT internal AND database_name = current_database() ORDER BY 1"
         ).fetchall()
         return [name for (name,) in rows]
+
+
+def _cut(db: duckdb.DuckDBPyConnection, moment: datetime) -> None:
+    """Put a view of its name before each one of the face: tables cut at the moment, and questions.
+
+    A question names what it reads without a database, so its own text finds the cut tables, and so
+    do the macros of the face.
+    """
+    found = db.execute(
+        "SELECT view_name, sql FROM duckdb_views() WHERE database_name = 'face' AND NOT internal"
+        " ORDER BY view_oid"
+    ).fetchall()
+    db.execute("SET search_path = 'memory.main,face.main'")
+    for name, sql in found:
+        known = f"FROM face.{name} WHERE observed_at <= TIMESTAMPTZ '{moment.isoformat()}'"
+        db.execute(f"CREATE VIEW {name} AS {known}" if name in TABLES else sql)
 
 
 def _escaped(path: Path) -> str:

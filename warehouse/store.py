@@ -22,13 +22,14 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from warehouse import views
+from warehouse import engine, views
 from warehouse.contracts import TABLES
 from warehouse.digest import table_digest
 from warehouse.errors import StoreError
-from warehouse.journal import Batch, contract_of, recover
-from warehouse.lake import Lake
+from warehouse.journal import Batch, contract_of
+from warehouse.lake import Lake, readable
 from warehouse.lease import lease
+from warehouse.manifest import recover
 
 UNUSABLE = re.compile(r"[\[\]|^?\\\n]|%[0-9A-Fa-f]{2}")  # measured: delta-rs 1.6, DuckDB 2.0
 
@@ -145,6 +146,12 @@ class Store:
 
     # Reading
 
+    def require(self) -> None:
+        """Raise StoreError where nothing was ever written."""
+        if not any(self.lake.exists(name) for name in TABLES):
+            place = f"at {self.lake.url}" if self.lake.url else f"in {self.home}"
+            raise StoreError(f"no warehouse {place}; name its folder with --home")
+
     def path(self, name: str) -> Path:
         """Folder of a Delta table, or of its mirror."""
         return self.lake.path(name)
@@ -163,12 +170,12 @@ class Store:
         tables: these tables of record alone (`people` may be one), which takes a few milliseconds;
             None: every table and view of the face.
         """
-        with _readable(self.home), duckdb.connect() as db:
+        with readable(self.home), duckdb.connect() if tables is None else engine.cursor() as db:
             if tables is None:
                 views.create(db, {n: self.files(n) for n, t in TABLES.items() if not t.private})
             else:
                 contracts = [contract_of(name) for name in tables]
-                views.create_tables(db, {c.name: self.files(c.name) for c in contracts})
+                views.create_tables(db, {c.name: self.files(c.name) for c in contracts}, temp=True)
             yield db
 
     def query(
@@ -200,14 +207,3 @@ class Store:
         columns = ", ".join(contract.content) or "NULL"
         rows = self.query(f"SELECT {columns} FROM {name} WHERE {where}", tables=[name])
         return table_digest(rows, contract.content)
-
-
-@contextmanager
-def _readable(home: Path) -> Iterator[None]:
-    """Name the file of a table that is gone or damaged; DuckDB says which."""
-    try:
-        yield
-    except (duckdb.IOException, duckdb.InvalidInputException) as error:
-        raise StoreError(
-            f"a table of {home} cannot be read ({error}); restore the file from a backup"
-        ) from error

@@ -21,8 +21,6 @@ import duckdb
 
 from warehouse.contracts import SQL_TYPES, TABLES, Column, Table
 
-FOREVER = "TIMESTAMPTZ 'infinity'"
-
 # Each view may read the base tables and the views above it.
 VIEWS = (
     "clips",
@@ -90,14 +88,21 @@ def create(
     db.commit()
 
 
-def create_tables(db: duckdb.DuckDBPyConnection, files: Mapping[str, Sequence[str]]) -> None:
-    """Create tables of record alone, with their as-of macros; see `create`."""
+def create_tables(
+    db: duckdb.DuckDBPyConnection, files: Mapping[str, Sequence[str]], *, temp: bool = False
+) -> None:
+    """Create tables of record alone, with their as-of macros; see `create`.
+
+    temp: for this connection only.
+    """
     db.execute("SET TimeZone = 'UTC'")
     for name, paths in files.items():
-        create_table(db, TABLES[name], paths)
+        create_table(db, TABLES[name], paths, temp=temp)
 
 
-def create_table(db: duckdb.DuckDBPyConnection, table: Table, files: Sequence[str]) -> None:
+def create_table(
+    db: duckdb.DuckDBPyConnection, table: Table, files: Sequence[str], *, temp: bool = False
+) -> None:
     """Create the view of one table of record over its files, and its as-of macro.
 
     Files written before the contract got its newest columns hold NULL there.
@@ -110,16 +115,19 @@ def create_table(db: duckdb.DuckDBPyConnection, table: Table, files: Sequence[st
         # Measured: filters reach the Parquet files through the union; it costs nothing.
         newer = f"({rows[1:-1]} UNION ALL BY NAME FROM read_parquet({paths}, union_by_name = true))"
         rows = newer if table.version > 1 else f"read_parquet({paths})"
-    db.execute(f"CREATE VIEW {table.name} AS SELECT {columns} FROM {rows}")
+    create = "CREATE TEMP" if temp else "CREATE"
+    db.execute(f"{create} VIEW {table.name} AS SELECT {columns} FROM {rows}")
     db.execute(
-        f"CREATE MACRO {table.name}_as_of(moment) AS TABLE"
+        f"{create} MACRO {table.name}_as_of(moment) AS TABLE"
         f" SELECT * FROM {table.name} WHERE observed_at <= moment"
     )
 
 
 def _create_view(db: duckdb.DuckDBPyConnection, view: View) -> None:
     db.execute(f"CREATE MACRO {view.name}_as_of(moment) AS TABLE {view.body}")
-    db.execute(f"CREATE VIEW {view.name} AS FROM {view.name}_as_of({FOREVER})")
+    # Measured: without a moment that keeps every row, DuckDB sees how many rows there are.
+    now = view.body.replace("_as_of(moment)", "")
+    db.execute(f"CREATE VIEW {view.name} AS {now}")
 
 
 def _comment_all(db: duckdb.DuckDBPyConnection, tables: Sequence[str]) -> None:

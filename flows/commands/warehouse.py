@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.commands import quarantine
+from flows.commands import diff, quarantine
 from flows.commands.common import DryRun, Json, group, settings_of
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 app = group("The tables of record and the face that people read.")
 app.add_typer(quarantine.app, name="quarantine")
+app.command("diff")(diff.diff)
 
 
 @app.command("open")
@@ -25,6 +26,10 @@ def open_(
     query: Annotated[
         str | None, typer.Option("--query", "-q", help="Answer one SQL query and leave.")
     ] = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help=f"Show what was known then; {diff.TIME}."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Ask the warehouse in SQL, read-only; without --query, line by line.
@@ -32,15 +37,21 @@ def open_(
     \b
     Examples:
       soli warehouse open
+      soli warehouse open --as-of 2026-11-20 -q "FROM pass_rates"
       soli warehouse open -q "FROM latest_agreement WHERE slice = 'all'"
       duckdb -readonly .soli/warehouse.duckdb  the same, with DuckDB's own program
     """
+    from warehouse.moment import moment_of
     from warehouse.session import Session
 
-    with Session(settings_of(context).home) as session:
+    settings = settings_of(context)
+    moment = None if as_of is None else moment_of(settings.store, as_of)
+    with Session(settings.home, moment) as session:
         if query is not None:
             _answer(session.ask(query), json=json)
             return
+        if moment is not None:
+            typer.echo(f"as it was known at {moment:%Y-%m-%d %H:%M:%S} UTC", err=True)
         typer.echo(f"read-only; tables and views: {', '.join(session.names())}", err=True)
         typer.echo("one query a line; an empty line ends the session", err=True)
         while sql := _line():

@@ -230,13 +230,11 @@ def test_an_answer_tells_the_servers_time():
     assert client.server_time.isoformat() == "2026-11-20T10:00:00+00:00"
 
 
-def personal_token():
-    """A personal access token: good for a new access token whenever one is needed."""
-
+def jwt(**claims):
     def part(content):
         return base64.urlsafe_b64encode(json.dumps(content).encode()).rstrip(b"=").decode()
 
-    return f"{part({'alg': 'HS256'})}.{part({'exp': 4e9, 'token_type': 'refresh'})}.c2ln"
+    return f"{part({'alg': 'HS256'})}.{part({'exp': 4e9, **claims})}.c2ln"
 
 
 @pytest.mark.filterwarnings("ignore:The `parse_obj` method")  # the SDK's own
@@ -251,10 +249,28 @@ def personal_token():
 )
 def test_a_personal_token_that_is_not_renewed_is_told(answer, words, again):
     transport = httpx.MockTransport(lambda _: answer)
-    client = Client("http://127.0.0.1:9", personal_token(), transport=transport)
+    client = Client("http://127.0.0.1:9", jwt(token_type="refresh"), transport=transport)
     with pytest.raises(AnnotationError, match=words) as caught:
         client.whoami()
     assert isinstance(caught.value, Unreachable) == again
+
+
+@pytest.mark.filterwarnings("ignore:The `parse_obj` method")  # the SDK's own
+def test_an_access_token_that_ran_out_by_the_servers_clock_alone_is_renewed():
+    """To us it is good for years; the server, whose clock is ahead, refuses it."""
+    given = []
+
+    def answer(request):
+        if request.url.path == "/api/token/refresh/":
+            given.append(jwt(number=len(given)))
+            return httpx.Response(200, json={"access": given[-1]})
+        good = request.headers["Authorization"] == f"Bearer {given[-1]}" and len(given) == 2
+        return USER if good else busy(401)
+
+    transport = httpx.MockTransport(answer)
+    client = Client("http://127.0.0.1:9", jwt(token_type="refresh"), transport=transport)
+    assert client.whoami() == client.whoami() == User(id=5)
+    assert len(given) == 2
 
 
 @contextmanager

@@ -114,5 +114,5 @@ def test_known_bytes_are_not_decoded_again_and_others_are(tmp_path, monkeypatch)
 def test_links_that_go_round_are_no_video(tmp_path):
     path = tmp_path / "round.mp4"
     path.symlink_to(path)
-    with pytest.raises(AnnotationError, match="cannot be found|does not exist"):
+    with pytest.raises(AnnotationError, match=r"cannot be found|does not exist"):
         probe(path, [tmp_path])

@@ -9,13 +9,13 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from annotation import events as reading
-from annotation.events import to_events
+from annotation import observe as reading
+from annotation.events import settle_repeated, to_events
 from annotation.known import Events, Known, Memory
 from annotation.payload import User
 from annotation.versions import Version
 from warehouse.check import check
-from warehouse.contracts import TABLES
+from warehouse.contracts import EVENTS, TABLES
 
 PAYLOADS = 10_000
 PART = 250
@@ -87,14 +87,15 @@ def mutate(draw, task, studio):
             place[key] = copy.copy(draw.choice(ODD))
 
 
-def payload(studio, number):
+def payload(studio, number, state=0):
     """A task with up to three annotations and up to four mutations; the same for each number."""
-    draw = random.Random(number)
+    draw = random.Random(number + PAYLOADS * state)
     annotations = [
         studio.annotation(
             10 * number + n,
             draw.randrange(1, 4),
             WAS_CANCELLED=draw.random() < 0.1,
+            GROUND_TRUTH=draw.random() < 0.1,
             motion=draw.choice(["Pass", "Fail", "OK"]),
             shape=draw.choice(["Pass", "Fail"]),
         )
@@ -165,18 +166,22 @@ def test_both_ways_of_reading_give_the_same_rows_which_keep_their_contracts(
     studio, payloads, monkeypatch, changed
 ):
     context = contexts(studio)[changed]
-    few = payloads[:: 4 if changed else 1]
-    short = batch(few, Known(), context)
+    few, known = payloads, Known()
+    if changed:  # these tasks were known in another state
+        before = [payload(studio, number, state=1) for number in range(0, PAYLOADS, 5)]
+        few, known = payloads[::5], studio.known(batch(before, known, contexts(studio)[0]))
+    short = batch(few, known, context)
     with monkeypatch.context() as careful:
         careful.setattr(reading, "sound_task", lambda _: None)
         careful.setattr(reading, "sound_annotation", lambda *_: None)
-        assert batch(few, Known(), context).tables == short.tables
+        assert batch(few, known, context).tables == short.tables
     with duckdb.connect() as db:
         for name, table in short.tables.items():
             contract = TABLES[name]
             check(contract, table, db)
             assert table.group_by(list(contract.key)).aggregate([]).num_rows == table.num_rows
-    assert short.tables["label_events"].num_rows > len(few)
+    kinds = set(short.tables["label_events"]["event"].to_pylist())
+    assert kinds == ({*EVENTS} if changed else {"seen", "skipped"})
 
 
 @pytest.mark.parametrize("live", [True, False])
@@ -185,6 +190,18 @@ def test_whatever_was_read_is_not_new_when_it_is_read_again(studio, payloads, li
     context = replace(contexts(studio)[0], live=live)
     first = batch(few, Known(), context)
     assert batch(few, studio.known(first), context).rows == 0
+
+
+def test_units_of_changing_tasks_are_settled_once_and_open_again_under_another_id(studio):
+    context = contexts(studio)[0]
+    found = []
+    for state in (0, 1, 0, 1):
+        few = [payload(studio, number, state) for number in range(400)]
+        found.append(batch(few, studio.known(*found) if found else Known(), context))
+        assert batch(few, studio.known(*found), context).rows == 0
+    for name in ("quarantine", "resolutions"):
+        ids = pa.concat_tables([each.tables[name] for each in found])["quarantine_id"].to_pylist()
+        assert len(set(ids)) == len(ids) > len(few)
 
 
 def batch(payloads, known, context):
@@ -197,6 +214,7 @@ def batch(payloads, known, context):
         )
         for first in range(0, len(payloads), PART)
     ]
+    found.append(settle_repeated(known, memory, context))
     tables = {
         name: pa.concat_tables([part.tables[name] for part in found]) for name in found[0].tables
     }

@@ -76,3 +76,28 @@ def test_a_lead_time_that_nobody_can_have_spent_is_left_open(studio, value):
     read = read_annotation({**studio.annotation(1), "lead_time": value})
     assert isinstance(read, Annotation)
     assert read.lead_time is None
+
+
+def test_half_a_character_in_a_task_names_no_item_and_harms_no_other_field(studio):
+    task = read_task(studio.task(1, item="clip \ud83d", note=["half \ud83d", "\U0001f600"]))
+    assert task.text("item_id") is None
+    assert task.text("prompt") == "a ball 1"
+    assert task.data["note"] == ["half ?", "\U0001f600"]
+
+
+@pytest.mark.parametrize("levels", [101, 3000, 100_000])
+def test_data_of_more_levels_than_a_clip_has_are_a_reason_not_a_crash(studio, levels):
+    deep = []
+    for _ in range(levels):
+        deep = [deep]
+    assert "nested too deep" in read_task(studio.task(1, deep=deep))
+
+
+def test_a_number_too_long_to_write_is_cut_from_a_payload():
+    assert cleaned({"n": 10**5000, "m": 10**20}) == {"n": "<larger number>", "m": 10**20}
+
+
+def test_a_task_says_the_same_of_itself_however_its_fields_are_ordered(studio):
+    raw = studio.task(1, extra=1)
+    turned = {**raw, "data": dict(reversed(raw["data"].items()))}
+    assert read_task(raw).digest == read_task(turned).digest

@@ -174,7 +174,7 @@ class Studio(model.LabelStudio):
     broken_page, tells_time = 0, True
 
     def __init__(self):
-        super().__init__()
+        super().__init__(users={1: "ana@annotators.example"})
         self.asked = []
         self.create_project({"description": f"soli-source: {SOURCE}"})
 

@@ -30,14 +30,14 @@ class Refused(Exception):
 class LabelStudio(httpx.BaseTransport):
     """One server with its projects, tasks and annotations.
 
-    users: ids of its members; the first one holds the token.
+    users: e-mails of its members by id; the first one holds the token.
     lag: how far behind the clock the next stamps lie, as in a transaction that takes its time.
     """
 
-    def __init__(self, users=(1, 2, 3)):
+    def __init__(self, users):
         self.clock = START
         self.lag = timedelta()
-        self.users = list(users)
+        self.users = dict(users)
         self.projects = {}
         self.tasks = {}
         self.annotations = {}
@@ -74,10 +74,10 @@ class LabelStudio(httpx.BaseTransport):
     # Users and projects
 
     def whoami(self, **_):
-        return {"id": self.users[0], "email": f"user{self.users[0]}@example.invalid"}
+        return self.list_users()[0]
 
     def list_users(self, **_):
-        return [{"id": user, "email": f"user{user}@example.invalid"} for user in self.users]
+        return [{"id": user, "email": email} for user, email in self.users.items()]
 
     def list_projects(self, **_):
         return {"count": len(self.projects), "next": None, "results": [*self.projects.values()]}
@@ -190,7 +190,7 @@ class LabelStudio(httpx.BaseTransport):
         self.annotations[self.used] = {
             "id": self.used,
             "task": task,
-            "completed_by": body.get("completed_by", self.users[0]),
+            "completed_by": body.get("completed_by", min(self.users)),
             "result": body["result"],
             "was_cancelled": body.get("was_cancelled", False),
             "ground_truth": body.get("ground_truth", False),

@@ -169,6 +169,17 @@ class Delete:
 
 
 @dataclass(frozen=True)
+class Replace:
+    """Delete the newest task and import another: Label Studio on SQLite gives it the same id."""
+
+    other: Import
+
+    def do(self, driver):
+        Delete(-1).do(driver)
+        self.other.do(driver)
+
+
+@dataclass(frozen=True)
 class Retarget:
     """Edit a task's data so that it shows another item, or none."""
 
@@ -253,36 +264,51 @@ class Driver:
         self.annotations = [one for one in self.annotations if one[1] != task]
 
 
-few = st.integers(0, 5)
+any_of_them = st.integers(0, 9)
 users = st.integers(0, 2)
-items = st.integers(NO_ITEM, 3)
-sound = st.text("PF", min_size=2, max_size=2)
-anything = st.one_of(sound, sound, st.text("PF-?20", min_size=2, max_size=2), st.just(SKIP))
-imported = st.lists(st.tuples(users, anything, st.booleans()), max_size=3).map(tuple)
+clips = st.integers(0, 2)
+items = st.one_of(clips, clips, st.just(NO_ITEM))
+sound = st.sampled_from(["PP", "PF", "FP", "FF"])
+odd = st.sampled_from(["P-", "?P", "2F", "F0", "--"])
+anything = st.one_of(sound, sound, odd, st.just(SKIP))
+mostly_no_gold = st.sampled_from([False, False, False, True])
+answer = st.tuples(users, anything, mostly_no_gold)
+first = st.builds(Import, clips, st.lists(answer, min_size=1, max_size=3).map(tuple))
+edit = st.builds(Edit, any_of_them, anything)
+annotate = st.builds(Annotate, any_of_them, users, anything)
+withdraw = st.builds(Withdraw, any_of_them)
 
 change = st.one_of(
-    st.builds(Import, items, imported),
-    st.builds(Annotate, few, users, anything),
-    st.builds(Annotate, few, users, sound),
-    st.builds(Edit, few, anything),
-    st.builds(Withdraw, few),
-    st.builds(Gold, few, st.booleans()),
-    st.builds(Delete, few),
-    st.builds(Reimport, few),
-    st.builds(Retarget, few, items),
-    st.builds(Touch, few),
+    edit,
+    edit,
+    annotate,
+    annotate,
+    withdraw,
+    withdraw,
+    st.builds(Gold, any_of_them, st.booleans()),
+    st.builds(Import, items, st.lists(answer, max_size=3).map(tuple)),
+    st.builds(Replace, first),
+    st.builds(Delete, any_of_them),
+    st.builds(Reimport, any_of_them),
+    st.builds(Retarget, any_of_them, items),
+    st.builds(Touch, any_of_them),
 )
-operation = st.one_of(
-    change,
-    change,
-    change,
-    change,
-    st.builds(Wait, st.sampled_from([0.5, 20.0, 45.0, 4000.0])),
-    st.builds(Lag, st.sampled_from([0.0, 3.0])),
-)
+wait = st.builds(Wait, st.sampled_from([0.5, 20.0, 45.0, 4000.0]))
+lag = st.builds(Lag, st.sampled_from([0.0, 3.0]))
+operation = st.one_of(*[change] * 4, *[wait] * 8, *[lag] * 3)  # of 13 * 4 + 11
 
 
-def spans(operations, projects, most):
-    """Rounds of a sequence: (project, operations, whether the pull after them is a full one)."""
-    some = st.lists(operations, min_size=1, max_size=8)
-    return st.lists(st.tuples(projects, some, st.booleans()), min_size=1, max_size=most)
+@st.composite
+def sequences(draw, operations, projects, longest):
+    """Rounds: (project, operations, whether the pull after them is a full one).
+
+    Each project begins with some tasks, so that there is something to change.
+    """
+    rounds = []
+    there = set()
+    for number in draw(st.lists(projects, min_size=2, max_size=longest)):
+        begin = draw(st.lists(first, min_size=2, max_size=3)) if number not in there else []
+        then = draw(st.lists(operations, min_size=1, max_size=6))
+        rounds.append((number, begin + then, draw(st.booleans()) if there else False))
+        there.add(number)
+    return rounds

@@ -16,7 +16,7 @@ class Seen:
     """Last thing seen of one annotation in one dimension. says: pass, fail, skipped, withdrawn."""
 
     item: str
-    person: tuple
+    person: str
     says: str
     gold: bool
     revision: int = 1
@@ -30,7 +30,7 @@ class Label:
 
     item: str
     dimension: str
-    person: tuple
+    person: str
     value: str
     role: str
     source: str
@@ -47,15 +47,20 @@ class Oracle:
         self.seen = {}
         """(source, annotation id, created_at, dimension) → Seen."""
         self.design_k = {}
+        self.unsound = {}
 
-    def pull(self, source, tasks):
-        """See a project: tasks are (data, [annotation]), by rising id."""
+    def pull(self, source, tasks, people):
+        """See a project: tasks are (data, [annotation]), by rising id.
+
+        people: who is meant by completed_by; the same in all sources where the e-mail is the same.
+        """
         now = {}
+        self.unsound[source] = set()
         for data, annotations in tasks:
             if "item_id" in data:
                 self.design_k.setdefault(data["item_id"], data["design_k"])
                 for annotation in annotations:
-                    now |= self._read(source, data["item_id"], annotation)
+                    now |= self._read(source, data["item_id"], annotation, people)
         for key in [key for key in self.seen if key[0] == source and key not in now]:
             before = self.seen[key]
             if before.says != WITHDRAWN:
@@ -63,14 +68,16 @@ class Oracle:
         for key, found in now.items():
             self.seen[key] = _after(self.seen.get(key), found)
 
-    def _read(self, source, item, annotation):
+    def _read(self, source, item, annotation, people):
         """Units of an annotation that can be stored; the others go to quarantine."""
-        person = (source, annotation["completed_by"])
+        person = people[annotation["completed_by"]]
         found = {}
         for dimension in self.dimensions:
             says = SKIPPED if annotation["was_cancelled"] else _answer(annotation, dimension)
-            if says:
-                key = (source, annotation["id"], annotation["created_at"], dimension)
+            key = (source, annotation["id"], annotation["created_at"], dimension)
+            if says is None:
+                self.unsound[source].add(key)
+            else:
                 gold = annotation["ground_truth"]
                 found[key] = Seen(item, person, says, gold, answer=says != SKIPPED)
         return found
@@ -127,9 +134,9 @@ class Oracle:
                 seen.revision,
             )
 
-    def open(self):
-        """How often each unit was seen, and last as what: for a look at what was lost."""
-        return dict(self.seen)
+    def quarantined(self):
+        """(source, annotation, created_at, dimension) of what is there and cannot be stored."""
+        return set().union(*self.unsound.values())
 
 
 def _answer(annotation, dimension):

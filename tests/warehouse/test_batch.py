@@ -11,7 +11,7 @@ import pytest
 from warehouse import journal
 from warehouse.audit import audit
 from warehouse.errors import ContractError, StoreError
-from warehouse.journal import MANIFEST
+from warehouse.manifest import MANIFEST
 from warehouse.store import Store
 
 # What each of these files does on the disk happens in steps; a batch may die before any of them.

@@ -12,7 +12,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 from deltalake.schema import Schema
 
-from warehouse import contracts, journal
+from warehouse import contracts, manifest
 from warehouse.audit import audit
 from warehouse.contracts import TABLES, Column
 from warehouse.errors import StoreError
@@ -153,7 +153,7 @@ def test_a_digest_of_rows_does_not_see_columns_that_came_later():
         db.execute(
             f"CREATE VIEW r AS SELECT * REPLACE ('q' AS quarantine_id) FROM (SELECT {columns})"
         )
-        assert journal.rows_digest(db, older, "r") == journal.rows_digest(db, table, "r")
+        assert manifest.rows_digest(db, older, "r") == manifest.rows_digest(db, table, "r")
 
 
 def test_a_newer_contract_is_refused_in_writing_too(store, monkeypatch):

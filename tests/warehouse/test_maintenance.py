@@ -10,8 +10,10 @@ import duckdb
 import pyarrow as pa
 import pytest
 
+from flows.__main__ import run
 from warehouse import store as stores
 from warehouse.audit import audit
+from warehouse.errors import StoreError
 from warehouse.face import KEEP, in_use, publish, recorded, versions
 from warehouse.maintenance import compact
 from warehouse.session import Session
@@ -70,6 +72,23 @@ def test_a_dry_run_says_what_there_is_to_do_and_does_nothing(store):
     before = files(store), sorted(path.name for path in (store.home / "face").iterdir())
     assert row_of(compact(store, hours=0, dry_run=True), "prompts")["merged"] == 3
     assert (files(store), sorted(path.name for path in (store.home / "face").iterdir())) == before
+
+
+def test_where_there_is_no_warehouse_none_is_made(store):
+    with pytest.raises(StoreError, match="no warehouse in"):
+        compact(store)
+    assert not store.home.exists()
+
+
+def test_the_commands_show_files_and_stamps(store, capsys):
+    add(store, *"ab")
+    home = ["--home", str(store.home)]
+    assert run([*home, "warehouse", "compact", "--keep-hours", "0", "--json"]) == 0
+    assert row_of(json.loads(capsys.readouterr().out), "prompts")["removed"] == 2
+    assert run([*home, "warehouse", "verify", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert row_of(shown, "prompts")["unrecorded"] == 0
+    assert shown[-1]["table"] == "face"
 
 
 def test_files_stay_for_the_hours_asked_for(store):

@@ -1,5 +1,7 @@
 import json
 import os
+import pickle
+import shutil
 import subprocess
 import sys
 import threading
@@ -181,6 +183,29 @@ def test_values_are_bound_never_pasted(store):
     store.append("prompts", prompts("a'; DROP VIEW prompts; --"))
     found = store.query("FROM prompts WHERE text = $t", {"t": "a'; DROP VIEW prompts; --"})
     assert found.num_rows == 1
+
+
+def test_a_query_may_name_its_tables_of_record_and_open_them_alone(store):
+    store.append("prompts", prompts("a"))
+    sql = "SELECT count(*) AS n FROM prompts LEFT JOIN items USING (prompt_id)"
+    assert store.query(sql, tables=["prompts", "items"])["n"].to_pylist() == [1]
+    with pytest.raises(StoreError, match="items"):
+        store.query(sql, tables=["prompts"])
+    with pytest.raises(StoreError, match="no table 'nope'"):
+        store.query(sql, tables=["nope"])
+
+
+def test_a_store_notices_that_a_table_was_replaced_or_removed(store):
+    store.append("prompts", prompts("a", "b"))
+    shutil.rmtree(store.path("prompts"))
+    assert store.read("prompts").num_rows == 0
+    store.append("prompts", prompts("c"))
+    assert store.read("prompts")["text"].to_pylist() == ["c"]
+
+
+def test_a_copy_of_a_store_reads_the_same_tables(store):
+    store.append("prompts", prompts("a"))
+    assert pickle.loads(pickle.dumps(store)).read("prompts") == store.read("prompts")
 
 
 def test_a_broken_query_is_one_clear_error(store):

@@ -1,53 +1,67 @@
 -- Which label does each annotator give an item now, and does it count as a design label?
 -- grain: item, annotator and dimension
 -- role: design (counts for agreement), gold, review, escalation or repeat
+-- answers: labels the annotator gave the item in this dimension, withdrawn ones included
+-- chosen: why this one: only, first (of several), next (an earlier one is withdrawn) or gold
 -- changed: whether the value was corrected at least once
 -- created_at: when the annotator first answered, as the server claims
-WITH current_answers AS (
-  SELECT * FROM answers_as_of(moment) WHERE state IN ('active', 'withdrawn')
-),
-reviewers AS (
-  SELECT DISTINCT unnest(from_json(reviewers, '["VARCHAR"]')) AS annotator_id
-  FROM projects_as_of(moment)
-),
-described AS (
+WITH given AS MATERIALIZED (
   SELECT
     a.*,
     i.prompt_id,
     i.generator,
     i.design_k,
-    a.annotator_id IN (SELECT annotator_id FROM reviewers) AS reviewer
-  FROM current_answers AS a
-  JOIN items_as_of(moment) AS i USING (item_id)
+    hash(a.item_id, a.annotator_id, a.dimension) AS code
+  FROM answers_as_of(moment) AS a
+  JOIN clips_as_of(moment) AS i USING (item_id)
+  WHERE a.value IS NOT NULL OR a.state = 'withdrawn'
 ),
--- A withdrawn label keeps its slot: it frees none for a later answer.
-ordered AS (
+-- Few annotators answer twice. Numbers are grouped faster than names; where two names have the
+-- same number, rows take the longer way below and nothing else happens.
+repeated AS (
+  SELECT code FROM given GROUP BY code HAVING count(*) > 1
+),
+-- opening: the annotator's first answer that is no ground truth, withdrawn or not
+-- best: the one that counts: the earliest that stands, ground truth last
+settled AS (
+  SELECT *, 1 AS answers, NOT gold AS opening, value IS NOT NULL AS best
+  FROM given
+  ANTI JOIN repeated USING (code)
+  UNION ALL
   SELECT
     *,
-    row_number() OVER (
-      PARTITION BY item_id, dimension, annotator_id, gold ORDER BY created_at, annotation_id, source
-    ) AS answer_number
-  FROM described
+    count(*) OVER mine AS answers,
+    NOT gold AND row_number() OVER (mine ORDER BY gold, created_at, annotation_id, source) = 1
+      AS opening,
+    value IS NOT NULL AND row_number() OVER (
+      mine ORDER BY value IS NULL, gold, created_at, annotation_id, source
+    ) = 1 AS best
+  FROM given
+  SEMI JOIN repeated USING (code)
+  WINDOW mine AS (PARTITION BY item_id, annotator_id, dimension)
 ),
+reviewers AS (
+  SELECT list(DISTINCT annotator_id) AS ids
+  FROM (
+    SELECT unnest(from_json(reviewers, '["VARCHAR"]')) AS annotator_id
+    FROM projects_as_of(moment)
+  )
+),
+described AS (
+  SELECT
+    *,
+    coalesce(list_contains((SELECT ids FROM reviewers), annotator_id), false) AS reviewer
+  FROM settled
+),
+-- A withdrawn label keeps its slot: it frees none for a later answer.
 slotted AS (
   SELECT
     *,
-    count(*) FILTER (answer_number = 1 AND NOT gold AND NOT reviewer) OVER (
-      PARTITION BY item_id, dimension ORDER BY created_at, annotation_id, source
+    row_number() OVER (
+      PARTITION BY item_id, dimension, opening AND NOT reviewer
+      ORDER BY created_at, annotation_id, source
     ) AS slot
-  FROM ordered
-),
-roles AS (
-  SELECT
-    *,
-    CASE
-      WHEN gold THEN 'gold'
-      WHEN reviewer THEN 'review'
-      WHEN answer_number > 1 THEN 'repeat'
-      WHEN slot <= design_k THEN 'design'
-      ELSE 'escalation'
-    END AS role
-  FROM slotted
+  FROM described
 )
 SELECT
   item_id,
@@ -56,7 +70,20 @@ SELECT
   dimension,
   annotator_id,
   value,
-  role,
+  CASE
+    WHEN gold THEN 'gold'
+    WHEN reviewer THEN 'review'
+    WHEN NOT opening THEN 'repeat'
+    WHEN slot <= design_k THEN 'design'
+    ELSE 'escalation'
+  END AS role,
+  answers,
+  CASE
+    WHEN answers = 1 THEN 'only'
+    WHEN gold THEN 'gold'
+    WHEN opening THEN 'first'
+    ELSE 'next'
+  END AS chosen,
   seconds,
   created_at,
   source,
@@ -65,9 +92,5 @@ SELECT
   revision,
   design_k,
   changed
-FROM roles
-WHERE state = 'active'
-QUALIFY row_number() OVER (
-  PARTITION BY item_id, annotator_id, dimension
-  ORDER BY role = 'design' DESC, created_at, annotation_id, source
-) = 1
+FROM slotted
+WHERE best

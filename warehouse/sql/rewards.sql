@@ -16,7 +16,7 @@ SELECT
   i.uri
 FROM scores_as_of(moment) AS s
 JOIN runs_as_of(moment) AS r USING (model_id)
-JOIN items_as_of(moment) AS i USING (item_id)
+JOIN clips_as_of(moment) AS i USING (item_id)
 JOIN prompts_as_of(moment) AS t USING (prompt_id)
 LEFT JOIN pair_set_items_as_of(moment) AS p
   ON p.pair_set_id = r.pair_set_id AND p.item_id = s.item_id AND p.dimension = s.dimension

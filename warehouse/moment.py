@@ -1,0 +1,42 @@
+"""Moments in the warehouse's own time, as people write them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from warehouse.errors import StoreError
+from warehouse.store import Store
+
+
+def moment_of(store: Store, text: str) -> datetime:
+    """The moment that a text names, in UTC.
+
+    text: ISO 8601, read as UTC where it names no zone; a date, which is its first moment; or the
+        id of a pull, which is the moment its rows were committed.
+    Raises: StoreError for anything else.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        found = store.query(
+            "SELECT observed_at FROM pulls WHERE pull_id = $id", {"id": text}, tables=["pulls"]
+        )
+        if not found.num_rows:
+            raise StoreError(
+                f"{text!r} is no time and no pull; write a time such as 2026-11-21T12:00 (UTC) or"
+                " 2026-11-21T13:00+01:00, a date such as 2026-11-21, or a pull_id of the table"
+                " pulls"
+            ) from error
+        moment = found["observed_at"][0].as_py()
+        assert isinstance(moment, datetime)  # the contract says so
+        return moment
+
+
+def newest(store: Store) -> datetime:
+    """A moment at which everything is known: now, or the newest commit where the clock fell back.
+
+    Commit times never go back, so they may lie ahead of a clock that was set back.
+    """
+    found = store.query("SELECT max(observed_at) AS at FROM label_events", tables=["label_events"])
+    return max(datetime.now(UTC), found["at"][0].as_py() or datetime.now(UTC))
