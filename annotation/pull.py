@@ -53,6 +53,11 @@ class Observed:
     spool: Spool
 
     @property
+    def since(self) -> datetime | None:
+        """Only tasks changed at or after this moment were read; None: all."""
+        return self.spool.start.since
+
+    @property
     def clock(self) -> datetime | None:
         """Server's time at which the project had been read; None where it tells no time."""
         return self.spool.start.clock
@@ -145,6 +150,15 @@ def gone_ids(client: Client, project_id: int, known: Iterable[int]) -> set[int]:
     """
     ids = sorted(set(known))
     return _gone(client, project_id, ids)
+
+
+def unchanged_tasks(client: Client, project_id: int, moment: datetime) -> int:
+    """How many tasks of a project were last changed before a moment.
+
+    In this order a task that comes in between can only make the number smaller.
+    """
+    total = _count(client, project_id, [])
+    return total - _count(client, project_id, [since(moment)])
 
 
 def _gone(client: Client, project_id: int, ids: Sequence[int]) -> set[int]:

@@ -1,6 +1,6 @@
 """The view `labels` over 1M, 4M and 12M events, against a plain arg_max over the same files.
 
-python -m benchmarks.labels_view [--events 1000000 4000000 12000000] [--rounds 5] [--design-k 3]
+python benchmarks/labels_view.py [--events 1000000 4000000 12000000] [--rounds 5] [--design-k 3]
 
 Baseline: the newest value per item, annotator and dimension, `arg_max(value, observed_at)` with
 GROUP BY; it knows nothing of skips, withdrawals, repeats or roles. Ours: the same four columns of
@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import random
 import resource
 import statistics
@@ -37,8 +36,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from benchmarks.machine import report
 from warehouse import views
-from warehouse.contracts import ITEMS, LABEL_EVENTS, PROJECTS, PROMPTS, Table
+from warehouse.contracts import ITEMS, LABEL_EVENTS, PROJECTS, PROMPTS, TABLES, Table
 
 DIMENSIONS = ("physical_plausibility", "semantic_alignment", "subject_deformity")
 ANNOTATORS = 300
@@ -46,7 +46,6 @@ FILES = 12
 CORRECTED, WITHDRAWN = 0.02, 0.005  # shares of the labels
 SKIPPED, GOLD, REPEATED = 0.02, 0.01, 0.01  # shares of the annotations
 START = datetime(2026, 1, 1, tzinfo=UTC)
-RESULTS = Path(__file__).parent / "results" / "labels_view.txt"
 
 QUERIES = {
     "arg_max, GROUP BY": (
@@ -99,7 +98,7 @@ def _names(pattern: str, numbers: np.ndarray) -> pa.Array:
 
 def _ids(count: int) -> list[uuid.UUID]:
     """Random ids, the same every time."""
-    rng = random.Random(1)  # noqa: S311
+    rng = random.Random(1)
     return [uuid.UUID(int=rng.getrandbits(128), version=4) for _ in range(count)]
 
 
@@ -152,7 +151,7 @@ def _labels(rng: np.random.Generator, seen: dict[str, np.ndarray]) -> pa.Table:
     number = np.repeat(np.arange(len(seen["item"])), wide)
     item = seen["item"][number]
     made = np.int64(START.timestamp() * 1e6) + number.astype(np.int64) * 1_700_000
-    passed = pa.array(np.where(rng.random(len(number)) < 0.6, 1, 0))  # noqa: PLR2004
+    passed = pa.array(np.where(rng.random(len(number)) < 0.6, 1, 0))
     skip = pa.array(seen["skip"][number])
     return pa.table(
         {
@@ -205,10 +204,8 @@ def _later(rng: np.random.Generator, labels: pa.Table) -> Columns:
 def measure(folder: Path, name: str) -> None:
     """Run one query in this process and print its seconds, rows and peak memory as JSON."""
     with duckdb.connect() as db:
-        tables = (ITEMS, PROMPTS, PROJECTS, LABEL_EVENTS)
-        files = {t.name: sorted(map(str, folder.glob(f"{t.name}-*.parquet"))) for t in tables}
-        everything = dict.fromkeys(views.TABLES, ()) | files
-        views.create(db, {n: f for n, f in everything.items() if not views.TABLES[n].private})
+        public = [name for name, table in TABLES.items() if not table.private]
+        views.create(db, {n: sorted(map(str, folder.glob(f"{n}-*.parquet"))) for n in public})
         wall, cpu = time.perf_counter(), time.process_time()
         db.execute(f"CREATE TEMP TABLE answer AS {QUERIES[name]}")
         found = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
@@ -219,7 +216,7 @@ def measure(folder: Path, name: str) -> None:
 
 
 def _apart(folder: Path, name: str) -> dict[str, float]:
-    command = [sys.executable, "-m", "benchmarks.labels_view", "--folder", str(folder), "--only"]
+    command = [sys.executable, __file__, "--folder", str(folder), "--only"]
     done = subprocess.run([*command, name], check=True, capture_output=True, text=True)
     found: dict[str, float] = json.loads(done.stdout)
     return found
@@ -249,22 +246,6 @@ def _median(runs: Sequence[dict[str, float]], what: str) -> float:
     return statistics.median(run[what] for run in runs)
 
 
-def heading(rounds: int, design_k: int) -> list[str]:
-    with duckdb.connect() as db:
-        row = db.execute("SELECT current_setting('threads')").fetchone()
-    assert row is not None
-    cpu = next(
-        line.split(":")[1].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    )
-    return [
-        f"python -m benchmarks.labels_view --rounds {rounds} --design-k {design_k}",
-        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {cpu}, {row[0]} threads, Python"
-        f" {platform.python_version()}, duckdb {duckdb.__version__}; median of {rounds} rounds",
-    ]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--events", type=int, nargs="+", default=[1_000_000, 4_000_000, 12_000_000])
@@ -276,15 +257,13 @@ def main() -> None:
     if args.only:
         measure(args.folder, args.only)
         return
-    lines = heading(args.rounds, args.design_k)
-    print("\n".join(lines))
+    lines = [f"median of {args.rounds} rounds in turn; design_k {args.design_k} for every item"]
     for events in args.events:
         with tempfile.TemporaryDirectory() as scratch:
             make(Path(scratch), events, args.design_k)
             lines += (found := compare(Path(scratch), args.rounds))
-        print("\n".join(found), flush=True)
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text("\n".join(lines) + "\n")
+        print("\n".join(found), file=sys.stderr, flush=True)
+    report("labels_view", lines)
 
 
 if __name__ == "__main__":

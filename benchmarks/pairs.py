@@ -32,7 +32,7 @@ SIZES = (500_000, 10_000_000)
 
 
 def baseline(number: int) -> tuple[list[int], list[int]]:
-    chosen = random.Random(0).sample(range(SIDE * SIDE), number)  # noqa: S311
+    chosen = random.Random(0).sample(range(SIDE * SIDE), number)
     return [n // SIDE for n in chosen], [n % SIDE for n in chosen]
 
 

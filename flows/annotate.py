@@ -15,11 +15,12 @@ from annotation.client import Client, Project
 from annotation.labeling import DEFAULT_DIMENSIONS, Dimension, config_dimensions
 from annotation.projects import (
     adopt_project,
+    distinct_sources,
     ensure_project,
     project_source,
     push_predictions,
 )
-from annotation.pull import Observed, pull, pulling, task_ids
+from annotation.pull import Observed, gone_ids, pull, pulling, unchanged_tasks
 from flows.idle import recall, remember
 from flows.ingest import Ingested, ingest
 from flows.known import LastPull, last_pull, live_tasks
@@ -27,7 +28,6 @@ from flows.labelling import Labelling
 from flows.settings import Settings, owned
 from flows.train import newest_model
 from warehouse.errors import AnnotationError
-from warehouse.store import Store
 
 Progress = Callable[[int, int], None]
 
@@ -97,19 +97,24 @@ def create_project(
     )
 
 
-def adopt(client: Client, project_id: int) -> Project:
-    """Give a project that Soli did not make a source, so that it can be ingested."""
-    return adopt_project(client, project_id, str(uuid.uuid4()))
+def adopt(client: Client, project_id: int, *, anew: bool = False) -> Project:
+    """Give a project that Soli did not make a source, so that it can be ingested.
+
+    anew: give it another one, as a duplicate of a project needs.
+    """
+    return adopt_project(client, project_id, str(uuid.uuid4()), anew=anew)
 
 
 def projects_of(client: Client, project_id: int | None = None) -> list[Project]:
     """The project asked for, else every project that carries a source.
 
-    Raises: AnnotationError where there is none.
+    Raises: AnnotationError where there is none, or two carry the same source.
     """
+    found = distinct_sources(client.projects())
     if project_id is not None:
-        return [client.project(project_id)]
-    found = [project for project in client.projects() if project.source]
+        return [project for project in found if project.id == project_id] or [
+            client.project(project_id)
+        ]
     if not found:
         raise AnnotationError(
             f"Label Studio at {client.url} has no project of Soli; make one with"
@@ -205,8 +210,11 @@ def read_project(
     if before:
         before = replace(before, watermark=recall(spool, before.pull_id) or before.watermark)
     since = before.watermark if before and not full else None
+    known = live_tasks(store, source)
     observed = pull(client, project, since, spool=spool, progress=progress)
-    return Pulled(observed, before, _present(store, client, observed))
+    if _missed(client, known, observed):
+        observed = pull(client, project, None, spool=spool, progress=progress)
+    return Pulled(observed, before, _present(client, known, observed))
 
 
 def commit_pull(settings: Settings, pulled: Pulled, *, dry_run: bool = False) -> Ingested:
@@ -241,18 +249,29 @@ def _labelling(settings: Settings, project: Project) -> Labelling:
     )
 
 
-def _present(store: Store, client: Client, observed: Observed) -> frozenset[int] | None:
+def _missed(client: Client, known: set[int], observed: Observed) -> bool:
+    """Whether the server holds tasks that we should know for long, but do not.
+
+    So it is after its clock stood behind for a while, or where it was restored from a backup.
+    """
+    if observed.since is None or observed.in_project <= len(known | observed.ids()):
+        return False
+    unchanged = unchanged_tasks(client, observed.project.id, observed.since)
+    return unchanged > len(known - observed.ids())
+
+
+def _present(client: Client, known: set[int], observed: Observed) -> frozenset[int] | None:
     """Ids of all tasks in the project where some are gone; None where none is.
 
-    A deleted task leaves no trace but the server's count: the ids are swept only where it differs
-    from the tasks that we know to be there.
+    A deleted task leaves no trace but the server's count: only where that is too small, one looks
+    which it is.
     """
-    seen = observed.ids()
-    if observed.full and len(seen) == observed.in_project:
-        return frozenset(seen)
-    if not observed.full and len(seen | live_tasks(store, observed.source)) == observed.in_project:
+    read = observed.ids()
+    if len(known | read) <= observed.in_project:
         return None
-    return frozenset(task_ids(client, observed.project.id))
+    if observed.full:  # what was not read is not there
+        return frozenset(read)
+    return frozenset(known | read) - gone_ids(client, observed.project.id, known | read)
 
 
 def push_scores(settings: Settings, model: str | None = None) -> int:

@@ -26,8 +26,7 @@ from flows.known import Knowledge
 from flows.labelling import Labelling, project_rows, with_labelling
 from warehouse.contracts import EVENTS, OUTCOMES
 from warehouse.face import publish
-from warehouse.store import Batch
-from warehouse.store import Store
+from warehouse.store import Batch, Store
 
 CHUNK = 2000  # tasks turned into events at a time
 

@@ -93,20 +93,31 @@ def create(
 
 @project.command("update")
 def update(
-    context: typer.Context, project_id: ProjectId, *, json: Json = False, dry_run: DryRun = False
+    context: typer.Context,
+    project_id: ProjectId,
+    *,
+    new_source: Annotated[
+        bool,
+        typer.Option("--new-source", help="Give it a source of its own: it is a duplicate."),
+    ] = False,
+    json: Json = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Adopt a project that Soli did not make: it gets a source, its labels stay as they are.
 
     \b
     Examples:
       soli annotate project update --project 3
+      soli annotate project update --project 5 --new-source   5 was duplicated in Label Studio
       soli annotate project update --project 3 --dry-run   the project as it is
     """
     from flows.annotate import adopt, connect
     from flows.console import show_json
 
     with connect(settings_of(context)) as client:
-        adopted = client.project(project_id) if dry_run else adopt(client, project_id)
+        adopted = (
+            client.project(project_id) if dry_run else adopt(client, project_id, anew=new_source)
+        )
     if json:
         show_json({"id": adopted.id, "title": adopted.title, "source": adopted.source})
     else:

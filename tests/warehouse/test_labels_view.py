@@ -82,7 +82,8 @@ def test_a_withdrawn_label_frees_no_slot(store):
 def test_ground_truth_and_reviews_take_no_slot(store):
     project = {
         "source": "s", "version": 1, "config_digest": "x", "config": "<View/>",
-        "dimensions": '["d"]', "mapping": "{}", "reviewers": '["r"]',
+        "dimensions": '["d"]', "mapping": "{}", "reviewers": '["r"]', "changed_after": None,
+        "in_force_at": None,
     }  # fmt: skip
     store.append("projects", pa.Table.from_pylist([project]))
     add(store, event("g", minute=1, gold=True), event("r", minute=2), event("a", minute=3),
@@ -100,6 +101,35 @@ def test_the_second_answer_stands_as_a_repeat_where_the_first_was_withdrawn(stor
     add(store, event("a", minute=1), event("a", "fail", minute=2, annotation=7))
     add(store, event("a", None, minute=1, revision=2, kind="withdrawn"))
     assert roles(store) == [("a", "repeat", "fail")]
+
+
+def why(store):
+    rows = store.query("SELECT annotator_id, chosen, answers FROM labels ORDER BY created_at")
+    return [tuple(row.values()) for row in rows.to_pylist()]
+
+
+def test_a_label_says_why_it_is_this_one_of_several(store):
+    add(store, event("a", minute=1), event("b", minute=2), event("b", "fail", minute=9),
+        event("c", minute=3), event("c", "fail", minute=9, annotation=7),
+        event("d", minute=4, gold=True), event("d", minute=9, gold=True, annotation=8))  # fmt: skip
+    add(store, event("c", None, minute=3, revision=2, kind="withdrawn"))
+    assert why(store) == [("a", "only", 1), ("b", "first", 2), ("d", "gold", 2), ("c", "next", 2)]
+
+
+def test_an_answer_counts_before_ground_truth_of_the_same_person_whenever_it_came(store):
+    add(store, event("a", minute=1), event("b", minute=2), event("c", minute=3, gold=True),
+        event("c", "fail", minute=4, annotation=7))  # fmt: skip
+    assert roles(store)[-1] == ("c", "escalation", "fail")
+    assert why(store)[-1] == ("c", "first", 2)
+
+
+def test_a_withdrawn_skip_takes_no_slot(store):
+    add(store, event("a", None, minute=1, kind="skipped"), event("b", minute=2),
+        event("c", minute=3))  # fmt: skip
+    add(store, event("a", None, minute=1, revision=2, kind="withdrawn"))
+    assert roles(store) == [("b", "design", "pass"), ("c", "design", "pass")]
+    states = store.query("SELECT state FROM answers ORDER BY annotator_id")["state"]
+    assert states.to_pylist() == ["skip_withdrawn", "active", "active"]
 
 
 def test_labels_as_of_a_moment_are_what_was_known_then(store):
