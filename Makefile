@@ -24,7 +24,7 @@ help:
 	@echo 'make check   ruff, strict types, architecture'
 	@echo 'make fix     format, and mend what ruff can mend'
 	@echo 'make bench   baselines and ours in turn, with the ratio'
-	@echo 'make soak    200 kills of an ingest, and whether anything was lost'
+	@echo 'make soak    200 kills of an ingest, thousands of histories: is anything lost? (hours)'
 
 demo: $(READY) $(SERVER) $(TEMPLATE)
 	@$(BIN)/soli demo $(DEMO)
@@ -49,7 +49,8 @@ bench: $(READY) $(SERVER) $(TEMPLATE)
 	@for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python -m benchmarks.$$script || exit 1; done
 
 soak: $(READY) $(SERVER) $(TEMPLATE)
-	@$(BIN)/python -m soak.kills
+	@$(BIN)/python -m soak.kills --kills 200 --write
+	@$(BIN)/python -m pytest -n 0 --hypothesis-profile=soak tests/flows/test_ledger.py -k naive
 
 # As root on Debian the browser is installed; elsewhere one line says how, and nothing fails.
 chromium:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -19,6 +19,7 @@ from annotation.judgement import Context
 from annotation.known import Events, Known, Memory
 from annotation.observe import observe
 from annotation.payload import raw_annotations, raw_id
+from annotation.sound import Prepared
 from annotation.tables import from_rows, from_tuples
 
 
@@ -36,8 +37,8 @@ def to_events(
 ) -> Events:
     """Events of fully read tasks: everything that differs from what is known.
 
-    tasks: raw tasks as a list call or an export gives them, each with ALL its annotations; an
-        annotation known of such a task and no longer in it counts as withdrawn.
+    tasks: raw tasks as a list call or an export gives them, or prepared ones, each with ALL its
+        annotations; an annotation known of such a task and no longer in it counts as withdrawn.
     known: as it was before the batch; see Known for what is needed of it.
     memory: one and the same for all parts of a batch; None where the tasks are the whole batch.
     new_id: makes an annotator's random id, called once per person met for the first time.
@@ -54,16 +55,25 @@ def to_events(
 
 
 def ids_of(raw_tasks: Iterable[Any]) -> dict[str, set[int]]:
-    """What has to be known of raw tasks: values of `task_id` and `annotation_id`."""
+    """What has to be known of tasks, raw or prepared: values of `task_id` and `annotation_id`."""
     tasks: list[int | None] = []
     annotations: list[int | None] = []
     for raw in raw_tasks:
-        tasks.append(raw_id(raw))
-        annotations += map(raw_id, raw_annotations(raw))
+        if isinstance(raw, Prepared):
+            tasks.append(raw.task.id)
+            annotations += _ids_ahead(raw)
+        else:
+            tasks.append(raw_id(raw))
+            annotations += map(raw_id, raw_annotations(raw))
     return {
         "task_id": {number for number in tasks if number is not None},
         "annotation_id": {number for number in annotations if number is not None},
     }
+
+
+def _ids_ahead(ahead: Prepared) -> Iterator[int | None]:
+    for place, found in enumerate(ahead.sounds):
+        yield found[0][0] if found else raw_id(ahead.later[place])
 
 
 def gone_tasks(

@@ -8,6 +8,7 @@ import math
 import re
 import uuid
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
@@ -23,18 +24,28 @@ _NEAR = 64  # characters: an error so close to the end may only mean that there 
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
-def read_export(path: Path) -> Iterator[dict[str, Any]]:
+def read_export(path: Path, only: str | None = None) -> Iterator[dict[str, Any]]:
     """Tasks of an export file, one after the other.
 
+    only: the one source that they may name; None: it is not asked.
     Raises: AnnotationError for a file that is missing, empty, an HTML page, no JSON, another export
         format, or cut short. The last one shows only at the end: commit nothing before that.
     """
+    for raw, _ in read_texts(path, only):
+        yield raw
+
+
+def read_texts(path: Path, only: str | None = None) -> Iterator[tuple[dict[str, Any], str]]:
+    """Tasks as `read_export` gives them, each with the text that it was read from."""
     if not path.is_file():
         raise AnnotationError(f"export {path}: no such file; correct the path")
     with path.open("rb") as file:
         _check_head(file.read(_HEAD), path)
         file.seek(0)
-        yield from _tasks(file, path)
+        for raw, text in _tasks(file, path):
+            if only is not None:
+                _check_source(raw, only)
+            yield raw, text
 
 
 def _check_head(head: bytes, path: Path) -> None:
@@ -56,11 +67,11 @@ def _check_head(head: bytes, path: Path) -> None:
         )
 
 
-def _tasks(file: BinaryIO, path: Path) -> Iterator[dict[str, Any]]:
+def _tasks(file: BinaryIO, path: Path) -> Iterator[tuple[dict[str, Any], str]]:
     number = 0
     try:
-        for number, raw in enumerate(_entries(file), start=1):
-            yield _task(raw, number, path)
+        for number, (raw, text) in enumerate(_entries(file), start=1):
+            yield _task(raw, number, path), text
     except RecursionError as error:
         raise AnnotationError(
             f"export {path}: nested too deep after task {number}; correct the file, or export it"
@@ -74,8 +85,8 @@ class _Cut(ValueError):
     """The file ends where it should go on."""
 
 
-def _entries(file: BinaryIO) -> Iterator[Any]:
-    """Entries of the list. The standard library's decoder reads one value at a time."""
+def _entries(file: BinaryIO) -> Iterator[tuple[Any, str]]:
+    """Entries of the list, each with its text, read one at a time by the standard library."""
     text = _Text(file)
     text.expect("[")
     if text.peek() == "]":
@@ -97,7 +108,6 @@ class _Text:
         self._file = file
         # A byte order mark, as Windows tools leave it, is no part of the text.
         self._bytes = codecs.getincrementaldecoder("utf-8-sig")()
-        self._json = json.JSONDecoder(parse_float=_finite, parse_constant=_no_number)
         self._buffer = ""
         self._at = 0
         self._ended = False
@@ -120,13 +130,13 @@ class _Text:
             raise ValueError(f"{there!r} stands where {character!r} should")
         self._at += 1
 
-    def value(self) -> Any:
-        """The JSON value that begins here."""
+    def value(self) -> tuple[Any, str]:
+        """The JSON value that begins here, and its text."""
         if not self.peek():
             raise _Cut("expecting a task")
         while True:
             try:
-                found, self._at = self._json.raw_decode(self._buffer, self._at)
+                found, end = _JSON.raw_decode(self._buffer, self._at)
             except json.JSONDecodeError as error:
                 if not self._may_go_on(error):
                     raise
@@ -135,7 +145,8 @@ class _Text:
                 if not self._more():
                     self._explain(error)
             else:
-                return found
+                text, self._at = self._buffer[self._at : end], end
+                return found, text
 
     def _explain(self, error: json.JSONDecodeError) -> NoReturn:
         """At the end of the file: what is missing is cut, what is wrong is wrong."""
@@ -168,6 +179,22 @@ def _finite(text: str) -> float:
 
 def _no_number(text: str) -> NoReturn:
     raise ValueError(f"{text} is no JSON number; put null there")
+
+
+_JSON = json.JSONDecoder(parse_float=_finite, parse_constant=_no_number)
+
+
+def decoded(text: bytes) -> Any:
+    """A task from its text in UTF-8, read as it was when it was found in its file.
+
+    Raises: AnnotationError where Python's stack, higher by now, leaves no room for its nesting.
+    """
+    try:
+        return _JSON.decode(text.decode())
+    except RecursionError as error:
+        raise AnnotationError(
+            "export: a task is nested too deep; correct the file, or export it again"
+        ) from error
 
 
 def _trouble(error: ValueError, number: int) -> str:
@@ -206,6 +233,15 @@ def carried_source(task: Mapping[str, Any]) -> str | None:
     return checked_source(text) if isinstance(text, str) else None
 
 
+def _check_source(task: Mapping[str, Any], only: str) -> None:
+    carried = carried_source(task)
+    if carried not in {None, only}:
+        raise AnnotationError(
+            f"export: its tasks name 2 sources ({only}, {carried}); name the right one with"
+            " --source"
+        )
+
+
 def stable_fact(task: Mapping[str, Any]) -> tuple[str, int]:
     """What stays the same of a task in every export: when it was made, and in which project."""
     project = task.get("project")
@@ -217,6 +253,7 @@ def strange_source(oldest: tuple[str, int] | None) -> str:
     return str(uuid.uuid5(EXPORT_SPACE, repr(oldest)))
 
 
+@lru_cache(maxsize=16)
 def checked_source(text: str) -> str:
     """A source as a UUID in its normal form.
 

@@ -198,14 +198,18 @@ def _row(
     return {
         "item_id": item_id,
         "prompt_id": prompt,
-        "attributes": canonical_json(cleaned_json(attributes)),
+        "attributes": _canonical(attributes),
         "prompt_row": {
             "prompt_id": prompt,
             "text": normal_prompt(text),
-            "attributes": canonical_json(cleaned_json(asked)),
+            "attributes": _canonical(asked),
         },
         **rest,
     }
+
+
+def _canonical(attributes: Mapping[str, Any]) -> str:
+    return canonical_json(cleaned_json(attributes)) if attributes else "{}"
 
 
 def item_rows(task: Task, item_id: str, design_k: int) -> tuple[Row, Row] | Rejection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -21,14 +22,15 @@ from annotation.payload import (
     read_annotation,
     read_task,
 )
-from annotation.sound import sound_annotation, sound_task
+from annotation.sound import Item, Prepared, Sound, sound_annotation, sound_task
 from warehouse.identity import prompt_id
 
 
 def observe(book: Book, raw: Any) -> None:
-    """One raw task: its own event, then each annotation, then what is no longer there."""
+    """One task, raw or prepared: its own event, each annotation, what is no longer there."""
     book.counts["tasks"] += 1
-    task = sound_task(raw) or read_task(raw)
+    ahead = raw if isinstance(raw, Prepared) else None
+    task = ahead.task if ahead else sound_task(raw) or read_task(raw)
     if isinstance(task, str):
         book.counts["annotations"] += len(raw_annotations(raw))
         detail = f"task {raw_id(raw)} is unreadable ({task}); export or pull it again"
@@ -42,9 +44,9 @@ def observe(book: Book, raw: Any) -> None:
     times = book.memory.task_times.get(task.id, 0) + 1
     book.memory.task_times[task.id] = times
     if times > 1:
-        _reject_repeated(book, task, raw, times)
+        _reject_repeated(book, task, ahead.later.task if ahead else raw, times)
         return
-    _observe_task(book, task, when)
+    _observe_task(book, task, when, ahead)
 
 
 def _task_time(task: Task, context: Context) -> Micros:
@@ -65,12 +67,12 @@ def _task_time(task: Task, context: Context) -> Micros:
     return max((claim for claim in claims if possible(claim, now)), default=now)
 
 
-def _observe_task(book: Book, task: Task, when: Micros) -> None:
+def _observe_task(book: Book, task: Task, when: Micros, ahead: Prepared | None) -> None:
     """Everything of a task that is not old and stands in the batch for the first time."""
     rejected = len(book.quarantine.rows)
     _check_times(book, task)
     _replace_reused(book, task)
-    seen = _observe_annotations(book, task, when)
+    seen = _observe_annotations(book, task, when, ahead)
     known = book.states.by_task.get(task.id)
     if known:
         for key in sorted(known - seen):
@@ -124,24 +126,29 @@ def _replace_reused(book: Book, task: Task) -> None:
             book.task_gone((task.id, created), book.context.credible(task.created_at))
 
 
-def _observe_annotations(book: Book, task: Task, when: Micros) -> set[AnnotationKey]:
+def _observe_annotations(
+    book: Book, task: Task, when: Micros, ahead: Prepared | None
+) -> set[AnnotationKey]:
     """Task, item and annotations; returns the keys of the annotations that could be read."""
     item_id = task.text(ITEM_KEY)
     if item_id is None:
         _reject_task(book, task)
         return set()
     book.observe_task(task, item_id, when)
-    _item(book, task, item_id)
+    _item(book, task, item_id, ahead.item if ahead else None)
     seen: set[AnnotationKey] = set()
-    readings, now = book.context.readings, book.context.now_us
     key = task.key
-    for raw in task.annotations:
-        found = sound_annotation(raw, readings, now)
+    for place, found in enumerate(ahead.sounds if ahead else _sounds(book.context, task)):
         if found and book.observe_sound(found, key, item_id):
             seen.add(found[0])
         else:
-            _observe_careful(book, task, item_id, raw, seen)
+            _observe_careful(book, task, item_id, task.annotations[place], seen)
     return seen
+
+
+def _sounds(context: Context, task: Task) -> Iterator[Sound | None]:
+    readings, now = context.readings, context.now_us
+    return (sound_annotation(raw, readings, now) for raw in task.annotations)
 
 
 def _reject_task(book: Book, task: Task) -> None:
@@ -218,15 +225,14 @@ def store_judgement(
     book.withdraw(annotation.key, task.key, book.context.credible(when), judgement.labels)
 
 
-def _item(book: Book, task: Task, item_id: str) -> None:
+def _item(book: Book, task: Task, item_id: str, ahead: Item | None) -> None:
     """Item and prompt of a task, where they are not known yet."""
-    text = task.text(PROMPT_KEY)
     first = book.known.item_prompts.get(item_id) or book.memory.item_prompts.get(item_id)
-    if first is not None and text is not None:
-        if prompt_id(text) != first:
-            _reject_prompt(book, task, item_id, first, prompt_id(text))
+    if first is not None and (text := task.text(PROMPT_KEY)) is not None:
+        if (other := prompt_id(text)) != first:
+            _reject_prompt(book, task, item_id, first, other)
         return
-    found = item_rows(task, item_id, book.context.design_k)
+    found = ahead or item_rows(task, item_id, book.context.design_k)
     if isinstance(found, Rejection):
         book.reject(found, task)
         return

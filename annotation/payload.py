@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, NamedTuple
 
@@ -143,7 +143,7 @@ class Task(NamedTuple):
     updated_at: Micros
     data: dict[str, Any]
     """Text in it can be stored: lone surrogates stand as `?`, and name neither item nor prompt."""
-    annotations: list[Any]
+    annotations: Sequence[Any]
     digest: str
     """SHA-256 of the data as received."""
 

@@ -24,6 +24,8 @@ Row = dict[str, Any]
 
 BATCH_REASONS = frozenset({"repeated_task", "unreadable_task"})
 """Faults that another task of the same id may have: reading it once settles them at the end."""
+TASK_REASONS = frozenset({"no_item_id", "unreadable_task"})
+"""Tasks of which nothing could be stored."""
 
 
 @dataclass
@@ -34,6 +36,8 @@ class Quarantine:
     memory: Memory
     open: dict[str, OpenRow] = field(default_factory=dict)
     resolved: set[str] = field(default_factory=set)
+    settled_at: dict[str, Micros] = field(default_factory=dict)
+    """Server's time of the settled rows, where it is known."""
     by_task: dict[int | None, list[OpenRow]] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
     resolutions: list[Row] = field(default_factory=list)
@@ -49,6 +53,8 @@ class Quarantine:
         ):
             if resolved or row.quarantine_id in self.memory.resolved:
                 self.resolved.add(row.quarantine_id)
+                if row.occurred_at is not None:
+                    self.settled_at[row.quarantine_id] = row.occurred_at
             else:
                 self.open[row.quarantine_id] = row
                 self.by_task.setdefault(row.task_id, []).append(row)
@@ -66,10 +72,22 @@ class Quarantine:
         row |= {"payload": canonical_json(payload), "detail": cleaned(rejection.detail)}
         number = 0
         while (name := _name(row, payload, number)) in self.resolved or self._outdated(name, row):
+            if self._old(name, row):
+                return
             number += 1
         if name not in self.memory.rejected and name not in self.open:
             self.rows.append({**row, "quarantine_id": name})
         self.memory.rejected.add(name)
+
+    def _old(self, name: str, row: Row) -> bool:
+        """Whether a file tells again of a task that was settled since: it is the older one.
+
+        Such tasks leave no other trace; of the others `States.stale` knows.
+        """
+        if self.context.live or row["reason"] not in TASK_REASONS:
+            return False
+        settled, told = self.settled_at.get(name), row["occurred_at"]
+        return settled is not None and told is not None and bool(told <= settled)
 
     def _outdated(self, name: str, row: Row) -> bool:
         """Whether an open row lacks what is known of its unit now; settles it then."""

@@ -12,7 +12,7 @@ from annotation.moments import SECOND, Micros, possible
 from annotation.payload import Task
 from annotation.tables import of_source, values_of
 
-TIME_SLACK = SECOND  # imported annotations were seen 0.25 s newer than their task
+TIME_SLACK = 3 * SECOND // 10  # imported annotations were seen 0.25 s newer than their task
 
 
 class States:

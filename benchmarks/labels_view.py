@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import resource
 import statistics
 import subprocess
 import sys
@@ -211,8 +210,13 @@ def measure(folder: Path, name: str) -> None:
         found = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
         row = db.execute("SELECT count(*) FROM answer").fetchone()
         assert row is not None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps(found | {"rows": row[0], "peak": peak}))
+    print(json.dumps(found | {"rows": row[0], "peak": _peak()}))
+
+
+def _peak() -> float:
+    """Peak of this process's resident memory, MiB; getrusage would count the parent's, too."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 
 def _apart(folder: Path, name: str) -> dict[str, float]:
@@ -236,7 +240,7 @@ def compare(folder: Path, rounds: int) -> list[str]:
         wall = _median(runs, "wall")
         lines.append(
             f"  {name:22s} {wall:7.2f} s {_median(runs, 'cpu'):7.2f} s CPU {wall / base:6.2f} x"
-            f" {1e9 * wall / events:6.0f} ns/event {_median(runs, 'peak'):7.0f} MB"
+            f" {1e9 * wall / events:6.0f} ns/event {_median(runs, 'peak'):7.0f} MiB"
             f" {runs[0]['rows']:12,.0f} rows"
         )
     return lines

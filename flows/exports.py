@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from annotation.ahead import tasks_of
 from annotation.export import (
     carried_source,
     checked_source,
@@ -15,6 +17,7 @@ from annotation.export import (
     stable_fact,
     strange_source,
 )
+from annotation.judgement import Context
 from annotation.payload import Annotation, read_annotation
 from flows.ingest import Ingested, ingest
 from flows.labelling import DEFAULT_DIMENSIONS, Labelling, known_labelling, project_rows
@@ -64,9 +67,15 @@ def ingest_export(
         store.make_home()  # a home that cannot be one is named before anything is read
     whose = survey(store, path, source, design_k)
     before = known_labelling(project_rows(store, whose.source)) or Labelling(DEFAULT_DIMENSIONS)
+
+    @contextmanager
+    def opened(context: Context) -> Iterator[Iterator[Any]]:
+        with tasks_of(path, context, None if whose.sure else whose.source) as tasks:
+            yield _counted(tasks, progress)
+
     return ingest(
         store,
-        _counted(_of_one_source(read_export(path), whose), progress),
+        opened,
         source=whose.source,
         origin="export",
         labelling=labelling.over(before) if labelling else before,
@@ -92,19 +101,7 @@ def survey(store: Store, path: Path, given: str | None, design_k: int | None) ->
     return Whose(name or strange_source(oldest), sure, design_k or (DESIGN_K if says else most))
 
 
-def _of_one_source(tasks: Iterable[Json], whose: Whose) -> Iterator[Json]:
-    """The tasks, stopped at one that carries another source."""
-    for task in tasks:
-        carried = None if whose.sure else carried_source(task)
-        if carried not in {None, whose.source}:
-            raise AnnotationError(
-                f"export: its tasks name 2 sources ({whose.source}, {carried}); name the right one"
-                " with --source"
-            )
-        yield task
-
-
-def _counted(tasks: Iterable[Json], progress: Callable[[int, int], None]) -> Iterator[Json]:
+def _counted(tasks: Iterable[Any], progress: Callable[[int, int], None]) -> Iterator[Any]:
     for number, task in enumerate(tasks, start=1):
         if number % COMPARED == 0:
             progress(number, 0)

@@ -6,9 +6,9 @@ import gc
 import time
 import uuid
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -25,10 +25,12 @@ from annotation.versions import read_versions
 from flows.known import Knowledge
 from flows.labelling import Labelling, project_rows, with_labelling
 from warehouse.contracts import EVENTS, OUTCOMES
-from warehouse.face import publish
+from warehouse.face import current, publish
 from warehouse.store import Batch, Store
 
 CHUNK = 2000  # tasks turned into events at a time
+Opened = Callable[[Context], AbstractContextManager[Iterable[Any]]]
+"""Tasks whose reading begins, and ends, with what they are read under."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class Ingested:
 
 def ingest(
     store: Store,
-    tasks: Iterable[Any],
+    tasks: Iterable[Any] | Opened,
     *,
     source: str,
     origin: str,
@@ -98,6 +100,7 @@ def ingest(
     """Events of fully read tasks, committed as one unit with everything they refer to.
 
     tasks: any number, a chunk of which is in memory; nothing is committed before the last one.
+        Or what opens them, where the reading asks for the context.
     present: ids of all tasks in the project, where they were listed: others are gone.
     whole: whether these are all tasks of the project.
     before, watermark: where this pull began and where the next one will, by the server's clock.
@@ -117,15 +120,16 @@ def ingest(
             users=users or {},
             live=origin == "server",
         )
-        parts = _read(tasks, Knowledge(store, source), context, present, whole=whole)
-        counts = _staged(batch, parts)
+        with tasks(context) if callable(tasks) else nullcontext(tasks) as opened:
+            parts = _read(opened, Knowledge(store, source), context, present, whole=whole)
+            counts = _staged(batch, parts)
         relabelled = projects.new.num_rows and (origin == "server" or counts["tasks"])
         news = bool(counts["rows"] or relabelled)
         if news:
             batch.add("projects", projects.new)
             batch.add("pulls", _pull_row(context, origin, counts, watermark, started))
     written = news and not dry_run
-    if written:
+    if written or not (dry_run or current(store)):
         publish(store)
     return _summary(context, origin, counts, time.monotonic() - started, written=written)
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 from annotation.events import ids_of
 from annotation.known import KNOWN_QUARANTINE, Known
 from annotation.payload import ITEM_KEY, PROMPT_KEY
+from annotation.sound import Prepared
 from annotation.tables import from_rows
 from warehouse.identity import prompt_id
 from warehouse.store import Store
@@ -71,19 +72,28 @@ class Knowledge:
         }
 
     def of(self, tasks: Sequence[Any]) -> Known:
-        """What matters for reading these raw tasks."""
-        found = ids_of(tasks)
-        items = self._ask(_ITEMS, ("items",), ids=set(_texts(tasks, ITEM_KEY)))
-        columns = (items[name].to_pylist() for name in ("item_id", "prompt_id"))
-        prompts = set(map(prompt_id, _texts(tasks, PROMPT_KEY)))
+        """What matters for reading these tasks, raw or prepared."""
+        nothing = self._empty["label_events"] and self._empty["task_events"]
+        found = ids_of(() if nothing and self._empty["quarantine"] else tasks)
         return Known(
             **self._tasks(found["task_id"], found["annotation_id"]),
             quarantine=self._quarantine(_OF_TASKS, task_id=found["task_id"]),
-            item_prompts=dict(zip(*columns, strict=True)),
-            prompt_ids=frozenset(
-                self._ask(_PROMPTS, ("prompts",), ids=prompts)["prompt_id"].to_pylist()
-            ),
+            item_prompts=self._items(tasks),
+            prompt_ids=self._prompts(tasks),
         )
+
+    def _items(self, tasks: Sequence[Any]) -> dict[str, str]:
+        if self._empty["items"]:
+            return {}
+        found = self._ask(_ITEMS, ("items",), ids=set(_texts(tasks, ITEM_KEY)))
+        columns = (found[name].to_pylist() for name in ("item_id", "prompt_id"))
+        return dict(zip(*columns, strict=True))
+
+    def _prompts(self, tasks: Sequence[Any]) -> frozenset[str]:
+        if self._empty["prompts"]:
+            return frozenset()
+        ids = set(map(prompt_id, _texts(tasks, PROMPT_KEY)))
+        return frozenset(self._ask(_PROMPTS, ("prompts",), ids=ids)["prompt_id"].to_pylist())
 
     def without(self, present: Collection[int]) -> Known:
         """What matters for saying that all other tasks are gone."""
@@ -115,9 +125,12 @@ class Knowledge:
 
 
 def _texts(tasks: Iterable[Any], key: str) -> Iterator[str]:
-    """Texts of a data field of raw tasks, where there are any."""
+    """Texts of a data field of tasks, where there are any."""
     for task in tasks:
-        data = task.get("data") if isinstance(task, Mapping) else None
+        if isinstance(task, Prepared):
+            data: Any = task.task.data
+        else:
+            data = task.get("data") if isinstance(task, Mapping) else None
         value = data.get(key) if isinstance(data, Mapping) else None
         if isinstance(value, str) or (type(value) is int and value.bit_length() < _LONGEST_ID):
             text = str(value).encode("utf-8", "ignore").decode().strip()  # half characters: no id

@@ -18,11 +18,13 @@ from agreement.report import MeasureConfig
 from annotation.labeling import DEFAULT_DIMENSIONS, HOTKEYS, Dimension
 from flows.__main__ import run
 from flows.cli import app
+from flows.ingest import Ingested
+from flows.schedule import Counts
 from flows.settings import Settings
 from pairing.recipe import Recipe
 from training.config import TrainConfig
 from training.recipes import RECIPES
-from warehouse.contracts import TABLES
+from warehouse.contracts import OUTCOMES, TABLES
 from warehouse.views import VIEWS, view
 
 ROOT = Path(__file__).parents[1]
@@ -96,7 +98,8 @@ def test_a_command_has_help_with_examples_of_itself(line):
 
 @pytest.mark.parametrize("line", sorted(COMMANDS))
 def test_a_command_that_says_something_can_say_it_as_json(line):
-    assert "--json" in options_of(COMMANDS[line]) or line == "soli warehouse rebuild"
+    exempt = {"soli warehouse rebuild", "soli flows serve"}  # a path; lines while it runs
+    assert "--json" in options_of(COMMANDS[line]) or line in exempt
 
 
 def options_of(command):
@@ -105,12 +108,15 @@ def options_of(command):
 
 def test_the_commands_that_cannot_be_rehearsed_are_named():
     without = {line for line, command in COMMANDS.items() if "--dry-run" not in options_of(command)}
-    reading = {line for line in COMMANDS if line.split()[-1] in {"verify", "open", "list", "stats"}}
-    excepted = {"soli demo", "soli annotate server", "soli annotate annotators"}
-    assert without == reading | excepted | {"soli trace", "soli warehouse rebuild"}
-    prose = " ".join(section("README.md", "Commands").split())
+    words = {"verify", "open", "list", "stats", "show", "diff", "trace"}
+    reading = {line for line in COMMANDS if line.split()[-1] in words}
+    excepted = {
+        "soli demo", "soli annotate server", "soli annotate annotators", "soli flows run",
+        "soli flows serve", "soli warehouse rebuild",
+    }  # fmt: skip
+    assert without == reading | excepted
+    prose = " ".join(section("README.md", "Commands").split()).partition("`--help`")[0]
     assert all(f"`{line.removeprefix('soli ')}" in prose for line in excepted)
-    assert "`warehouse rebuild`)" in prose
 
 
 def test_documents_show_commands():
@@ -253,9 +259,40 @@ def test_every_field_of_a_training_config_is_explained():
 
 def test_every_quarantine_reason_is_explained():
     code = "".join(path.read_text() for path in sorted((ROOT / "annotation").glob("*.py")))
-    given = set(re.findall(r'Rejection\(\s*\w+, "(\w+)"', code))
-    assert given
-    assert set(first_cells(section("docs/engineers.md", "Quarantine"))) == given
+    given = re.findall(r'Rejection\(\s*[\w.]+, "(\w+)"', code)
+    assert len(given) == code.count("Rejection(")  # else one is given in words of another form
+    assert set(first_cells(section("docs/engineers.md", "Quarantine"))) == set(given)
+
+
+def test_every_way_to_settle_a_quarantined_unit_is_explained():
+    named = re.findall(r"^- \*(\w+)\*:", section("docs/engineers.md", "Quarantine"), re.MULTILINE)
+    assert tuple(named) == OUTCOMES
+
+
+@pytest.mark.parametrize(
+    "title",
+    ["Connect", "Schedule", "Watch", "Quarantine", "Replay a quarantine", "Restore a past state"],
+)
+def test_engineers_find_what_they_come_for_with_a_command(title):
+    shown = section("docs/engineers.md", title)
+    assert re.search(r"^(\$ )?soli ", shown, flags=re.MULTILINE)
+    anchor = title.lower().replace(" ", "-")
+    assert f"- [{title}](#{anchor})" in text("docs/engineers.md")
+
+
+@pytest.mark.parametrize(("title", "counted"), [("Taking labels in", Ingested), ("Watch", Counts)])
+def test_every_count_of_a_pull_is_explained(title, counted):
+    shown = first_cells(section("docs/engineers.md", title))
+    assert [name for name in shown if " " not in name] == [field.name for field in fields(counted)]
+
+
+def test_every_role_and_choice_of_a_label_is_explained():
+    shown = section("docs/researchers.md", "Which labels count")
+    columns = view("labels").columns
+    words = re.findall(r"\w+", f"{columns['role']} {columns['chosen']}")
+    roles = {"design", "gold", "review", "escalation", "repeat", "only", "first", "next"}
+    assert roles <= set(words)
+    assert all(f"`{word}`" in shown for word in roles | {"answers", "chosen", "changed"})
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

@@ -48,7 +48,8 @@ def publish(store: Store) -> Path:
         number = max(versions(folder), default=0) + 1
         target = folder / f"{number}.duckdb"
         building = folder / f".building-{os.getpid()}"
-        _remove(building)
+        for left in (*folder.glob(".building-*"), *store.home.glob(".warehouse.duckdb-*")):
+            left.unlink()  # by somebody who was killed: whoever is alive holds the lease
         with duckdb.connect(building) as db:
             public = [name for name, table in TABLES.items() if not table.private]
             views.create(db, {name: store.files(name) for name in public}, comments=True)
@@ -59,6 +60,18 @@ def publish(store: Store) -> Path:
         _point(store.home / "warehouse.duckdb", Path("face") / target.name)
         _prune(folder)
     return target
+
+
+def current(store: Store) -> bool:
+    """Whether `warehouse.duckdb` shows the tables as they are; a killed writer may have left it.
+
+    Where there is no table yet, there is nothing to show.
+    """
+    link = store.home / "warehouse.duckdb"
+    tables = {name: store.lake.version(name) for name, t in TABLES.items() if not t.private}
+    if not link.exists():
+        return not any(store.files(name) for name in tables)
+    return recorded(link.resolve()) == tables
 
 
 def _prune(folder: Path) -> None:

@@ -1,6 +1,8 @@
 """Ten thousand broken payloads: nothing is lost, nothing is doubled, nothing raises."""
 
 import copy
+import json
+import pickle
 import random
 from collections import Counter
 from dataclasses import replace
@@ -10,12 +12,16 @@ import pyarrow as pa
 import pytest
 
 from annotation import observe as reading
-from annotation.events import settle_repeated, to_events
+from annotation.ahead import Job, messages, received
+from annotation.events import ids_of, settle_repeated, to_events
+from annotation.export import decoded, read_export
 from annotation.known import Events, Known, Memory
 from annotation.payload import User
+from annotation.sound import Prepared
 from annotation.versions import Version
 from warehouse.check import check
 from warehouse.contracts import EVENTS, TABLES
+from warehouse.errors import AnnotationError
 
 PAYLOADS = 10_000
 PART = 250
@@ -182,6 +188,36 @@ def test_both_ways_of_reading_give_the_same_rows_which_keep_their_contracts(
             assert table.group_by(list(contract.key)).aggregate([]).num_rows == table.num_rows
     kinds = set(short.tables["label_events"]["event"].to_pylist())
     assert kinds == ({*EVENTS} if changed else {"seen", "skipped"})
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_tasks_read_ahead_give_the_same_rows_as_raw_ones(studio, payloads, tmp_path, changed):
+    few = [raw for raw in map(written, payloads[:: 5 if changed else 1]) if raw]
+    path = tmp_path / "export.json"
+    path.write_text(f"[{','.join([*few, *few[:50]])}]")  # some stand twice
+    context, known = replace(contexts(studio)[changed], live=False), Known()
+    if changed:
+        before = [payload(studio, number, state=1) for number in range(0, PAYLOADS, 5)]
+        known = studio.known(batch(before, known, contexts(studio)[0]))
+    raw = list(read_export(path))
+    job = Job(path, None, context.versions, context.now, context.design_k)
+    *chunks, end = messages(job)
+    assert end is None
+    prepared = [received(sent) for chunk in chunks for sent in pickle.loads(pickle.dumps(chunk))]
+    kinds = Counter(map(type, prepared))
+    assert min(kinds[Prepared], kinds[dict]) > len(few) // 20
+    assert ids_of(prepared) == ids_of(raw)
+    assert batch(prepared, known, context).tables == batch(raw, known, context).tables
+
+
+def written(raw):
+    """JSON of what an export can hold at all."""
+    try:
+        text = json.dumps(raw)
+        decoded(text.encode())
+    except (AnnotationError, RecursionError, ValueError):
+        return None
+    return text if isinstance(raw, dict) and {"data", "annotations"} <= raw.keys() else None
 
 
 @pytest.mark.parametrize("live", [True, False])

@@ -34,8 +34,10 @@ ONLY_READS = {
     "agreement verify",
     "pairs stats",
     "trace",
+    "warehouse diff",
     "warehouse open",
     "warehouse quarantine list",
+    "warehouse quarantine show",
     "warehouse verify",
 }
 
@@ -465,7 +467,7 @@ def test_broken_videos_are_refused_each_with_its_reason_and_the_good_ones_taken(
     )
     code, out, err = soli("annotate", "items", "clips.jsonl", "--json")
     assert code == 0
-    assert err == ""
+    assert {line.split(":")[0] for line in err.splitlines()} == {"  probing videos"}
     found = json.loads(out)
     assert found["items"] == 1
     reasons = {row["item_id"]: row["reason"] for row in found["refused"]}
@@ -474,8 +476,9 @@ def test_broken_videos_are_refused_each_with_its_reason_and_the_good_ones_taken(
     assert "does not exist" in reasons["missing"]
     assert "outside the media folders" in reasons["away"]
     code, out, err = soli("annotate", "items", "clips.jsonl")
-    assert len(err.splitlines()) == 6
-    assert all(line.startswith("refused, row ") for line in err.splitlines())
+    said = [line for line in err.splitlines() if "probing" not in line]
+    assert len(said) == 6
+    assert all(line.startswith("refused, row ") for line in said)
 
 
 @pytest.mark.usefixtures("no_faces")

@@ -1,14 +1,20 @@
 import copy
 import json
+import subprocess
+import sys
 import uuid
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from annotation import ahead
 from flows.exports import ingest_export
 from flows.labelling import Labelling
 from warehouse.errors import AnnotationError
 
 BIRDS = Labelling(("is_indigo_bunting",))
+ROOT = Path(__file__).parents[2]
 SOURCES = [str(uuid.UUID(int=n)) for n in (1, 2)]
 
 
@@ -28,6 +34,41 @@ def carrying(tasks, *sources):
 def test_the_source_is_the_one_that_tasks_carry(settings, tmp_path, crowd_tasks):
     path = write(tmp_path / "e.json", carrying(crowd_tasks[:3], SOURCES[0].upper()))
     assert ingest_export(settings.store, path, labelling=BIRDS).source == SOURCES[0]
+
+
+def test_a_large_export_is_read_ahead_with_the_same_result(
+    settings, tmp_path, crowd_tasks, monkeypatch
+):
+    path = write(tmp_path / "e.json", carrying(crowd_tasks, SOURCES[0]))
+    near = ingest_export(settings.store, path, labelling=BIRDS, dry_run=True)
+    monkeypatch.setattr(ahead, "AHEAD_BYTES", 0)
+    seen = []
+    monkeypatch.setattr("flows.exports.COMPARED", 50)
+    far = ingest_export(settings.store, path, labelling=BIRDS, progress=lambda *n: seen.append(n))
+    assert far == replace(near, seconds=far.seconds, written=True)
+    assert far.added == 4212
+    assert seen == [(50, 0), (100, 0)]
+    again = ingest_export(settings.store, path)
+    assert (again.added, again.written) == (0, False)
+
+
+def test_a_reading_that_is_killed_commits_nothing(settings, tmp_path, crowd_tasks, monkeypatch):
+    path = write(tmp_path / "e.json", carrying(crowd_tasks, SOURCES[0]))
+    monkeypatch.setattr(ahead, "AHEAD_BYTES", 0)
+    monkeypatch.setattr(ahead, "_CHILD", "import os; os.kill(os.getpid(), 9)")
+    with pytest.raises(AnnotationError, match="nothing was taken in"):
+        ingest_export(settings.store, path, labelling=BIRDS)
+    assert settings.store.read("label_events").num_rows == 0
+
+
+def test_the_command_reads_a_large_export(tmp_path, crowd_tasks):
+    path = tmp_path / "e.json"
+    path.write_text(json.dumps(crowd_tasks) + " " * ahead.AHEAD_BYTES)
+    command = [sys.executable, "-m", "flows", "--home", str(tmp_path / "home"), "ingest"]
+    options = ["--export", str(path), "--dimension", BIRDS.dimensions[0], "--json"]
+    told = subprocess.run([*command, *options], capture_output=True, cwd=ROOT, check=True)
+    assert json.loads(told.stdout)[0]["events"] == {"seen": 4212}
+    assert told.stderr == b""
 
 
 def test_a_source_that_is_given_wins(settings, tmp_path, crowd_tasks):

@@ -293,22 +293,28 @@ change = st.one_of(
     st.builds(Retarget, any_of_them, items),
     st.builds(Touch, any_of_them),
 )
-wait = st.builds(Wait, st.sampled_from([0.5, 20.0, 45.0, 4000.0]))
-lag = st.builds(Lag, st.sampled_from([0.0, 3.0]))
-operation = st.one_of(*[change] * 4, *[wait] * 8, *[lag] * 3)  # of 13 * 4 + 11
+waits = st.builds(Wait, st.sampled_from([0.5, 20.0]))
+operation = st.one_of(*[change] * 8, waits)
+# What happens to time between a pull and the changes after it; a pull reads 30 seconds twice.
+LATE, LATER = Wait(45.0), Wait(4000.0)
+times = st.sampled_from([(), (Lag(3.0),), (LATE,), (LATER,), (LATE, Lag(3.0)), (Lag(0.0),)])
+timeless = st.just(())
 
 
 @st.composite
-def sequences(draw, operations, projects, longest):
+def sequences(draw, operations, projects, longest, before=timeless):
     """Rounds: (project, operations, whether the pull after them is a full one).
 
     Each project begins with some tasks, so that there is something to change.
+    before: operations between a pull and the next round.
     """
     rounds = []
     there = set()
     for number in draw(st.lists(projects, min_size=2, max_size=longest)):
         begin = draw(st.lists(first, min_size=2, max_size=3)) if number not in there else []
+        pause = list(draw(before)) if there else []
         then = draw(st.lists(operations, min_size=1, max_size=6))
-        rounds.append((number, begin + then, draw(st.booleans()) if there else False))
+        full = draw(st.sampled_from([False, False, False, True])) if there else False
+        rounds.append((number, begin + pause + then, full))
         there.add(number)
     return rounds

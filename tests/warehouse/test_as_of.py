@@ -1,6 +1,6 @@
 """As of a moment, every view says what it said over the tables as they were then."""
 
-import json
+import random
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
@@ -14,9 +14,9 @@ from warehouse.contracts import TABLES
 from warehouse.views import VIEWS
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-DAYS = range(4)
+DAYS, THINGS = range(4), range(24)
 
-# What the columns that views join, filter or unpack by say on each day; {} is the day.
+# What the columns that views join, filter or unpack by say of each thing; {} is its number.
 WORDS = {
     "item_id": "v{}", "prompt_id": "p{}", "dimension": "d", "source": "s", "annotator_id": "a{}",
     "measurement_id": "m{}", "pair_set_id": "set{}", "consensus_id": "c{}", "model_id": "model{}",
@@ -24,59 +24,60 @@ WORDS = {
     "method": "dawid_skene", "statistic": "alpha", "metric": "acc", "side": "high",
     "verdict": "go", "origin": "server", "outcome": "gone", "slice": "all",
 }  # fmt: skip
-JSON = {"reviewers": json.dumps(["r"]), "dimensions": '["d"]'}
+JSON = {"reviewers": '["a{}"]', "dimensions": '["d"]'}
 NUMBERS = {"ordinal": 0, "winner": 0, "other": 0, "revision": 1, "design_k": 1}
-
-
-# A view that joins these with what is not cut would show them too early.
-EARLY = {"scores", "pair_set_items", "pairs", "consensus", "annotators", "evaluations", "media"}
 
 
 def moment(day):
     return START + timedelta(days=day, hours=1)
 
 
-def cell(column, day, seen):
+def cell(column, thing):
     if column.kind == "timestamp":
-        return START + timedelta(days=seen if column.name == "observed_at" else day)
+        return START + timedelta(minutes=thing)
     if column.kind == "json":
-        return JSON.get(column.name, "{}")
+        return JSON.get(column.name, "{{}}").format(thing)
     if column.kind == "string":
-        return WORDS.get(column.name, f"{column.name} {{}}").format(day)
+        return WORDS.get(column.name, f"{column.name} {{}}").format(thing)
     if column.kind == "bool":
         return False
     if column.kind == "float64":
-        return 0.5 if column.name != "value" else 0.1 * day
-    return NUMBERS.get(column.name, day + 1)
+        return 0.5 if column.name != "value" else 0.1 * thing
+    return NUMBERS.get(column.name, thing + 1)
 
 
-def rows_of(table, seen):
-    """Rows that a table gets on a day; those of EARLY are about what comes on the next."""
-    if table.name in EARLY:
-        days = [0, 1] if seen == 0 else [seen + 1]
-        return [{c.name: cell(c, day, seen) for c in table.columns} for day in days]
-    day = seen
-    row = {column.name: cell(column, day, seen) for column in table.columns}
+def rows_of(table, thing):
+    """What a table says of a thing: one row, but of a label the answers and a correction."""
+    row = {column.name: cell(column, thing) for column in table.columns}
     if table.name != "label_events":
         return [row]
-    answers = [
-        row | {"annotation_id": n, "annotator_id": f"a{n}"} for n in (10 * day, 10 * day + 1)
-    ]
-    answers[1]["value"] = "fail"
-    change = {"revision": 2, "event": "changed", "value": "fail", "item_id": f"v{day - 1}"}
-    earlier = {"annotation_id": 10 * day - 10, "annotator_id": f"a{10 * day - 10}"}
-    created = {"annotation_created_at": START + timedelta(days=day - 1)}
-    return answers + ([row | change | earlier | created] if day else [])
+    other = {"annotation_id": -thing - 1, "annotator_id": f"b{thing}", "value": "fail"}
+    moved = {"revision": 2, "event": "changed", "value": "fail", "item_id": f"v{thing // 2}"}
+    return [row, row | other, row | moved]
+
+
+def observed(table, draw):
+    """Rows of a table with the day they came, each at its own, so that no table is complete.
+
+    The first thing is known from the first day on; a revision comes no earlier than the one before.
+    """
+    for thing in THINGS:
+        days = sorted(draw.choices(DAYS, k=3)) if thing else [0, 0, 1]
+        for row, day in zip(rows_of(table, thing), days, strict=False):
+            yield row | {"observed_at": START + timedelta(days=day)}, day
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A file of each table for each day."""
     folder = tmp_path_factory.mktemp("tables")
+    draw = random.Random(1)
     for table in TABLES.values():
+        dated = list(observed(table, draw))
         for day in DAYS:
-            rows = pa.Table.from_pylist(rows_of(table, day), schema=table.schema)
-            pq.write_table(rows, folder / f"{table.name}-{day}.parquet")
+            rows = [row for row, came in dated if came == day]
+            file = folder / f"{table.name}-{day}.parquet"
+            pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), file)
     return folder
 
 

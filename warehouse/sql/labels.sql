@@ -11,15 +11,19 @@ WITH given AS MATERIALIZED (
     i.prompt_id,
     i.generator,
     i.design_k,
-    hash(a.item_id, a.annotator_id, a.dimension) AS code
+    hash(a.item_id, a.annotator_id) AS code
   FROM answers_as_of(moment) AS a
   JOIN clips_as_of(moment) AS i USING (item_id)
   WHERE a.value IS NOT NULL OR a.state = 'withdrawn'
 ),
--- Few annotators answer twice. Numbers are grouped faster than names; where two names have the
--- same number, rows take the longer way below and nothing else happens.
+-- Few annotators answer an item twice: theirs alone are sorted. Numbers are grouped faster than
+-- names; where two names share a number, rows are sorted for nothing, and that is all.
 repeated AS (
-  SELECT code FROM given GROUP BY code HAVING count(*) > 1
+  SELECT code
+  FROM given
+  GROUP BY code
+  HAVING min(annotation_id) < max(annotation_id)
+    OR min(hash(source, created_at)) < max(hash(source, created_at))
 ),
 -- opening: the annotator's first answer that is no ground truth, withdrawn or not
 -- best: the one that counts: the earliest that stands, ground truth last
