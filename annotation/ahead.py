@@ -1,8 +1,8 @@
-"""A large export, read ahead by a process of its own: another core does what needs no memory.
+"""A large export, read ahead by a process of its own, on another core.
 
 The child reads the file and looks at each task by itself: is it of the usual shape, what do its
 annotations say, which item does it describe. What depends on other tasks or on what is known stays
-with the parent. A task of any other shape travels as its text, and is read as ever.
+with the parent. A task of another shape travels as its text alone, and is read as ever.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -32,7 +31,7 @@ from annotation.versions import Choice, Readings, Version
 from warehouse.errors import AnnotationError, PlatformError
 
 AHEAD_BYTES = 16 << 20  # a smaller file is read before a child has started
-CHUNK = 1000  # tasks in one message, about 4 MB; two messages wait at most
+MESSAGE_BYTES = 4 << 20  # of text, about a thousand tasks; two messages wait at most
 _HEADER = 8  # bytes: length of a message
 # The child finds what its parent finds, and never runs the parent's main module again.
 _CHILD = "import sys; sys.path[:] = {path!r}; from annotation.ahead import serve; serve()"
@@ -141,13 +140,25 @@ def serve() -> None:
 def messages(job: Job) -> Iterator[list[Sent] | Exception | None]:
     """What the child says: chunks, and at the end None, or what ended the reading."""
     try:
-        sent = _sent(job)
-        while chunk := list(islice(sent, CHUNK)):
-            yield chunk
+        yield from _cut(_sent(job))
     except (PlatformError, OSError) as error:
         yield error
     else:
         yield None
+
+
+def _cut(tasks: Iterator[Sent]) -> Iterator[list[Sent]]:
+    """Chunks of a bounded size, however large a task is."""
+    chunk: list[Sent] = []
+    size = 0
+    for sent in tasks:
+        chunk.append(sent)
+        size += len(sent if isinstance(sent, bytes) else sent[-1])
+        if size >= MESSAGE_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
 
 
 def _sent(job: Job) -> Iterator[Sent]:
@@ -159,13 +170,15 @@ def _sent(job: Job) -> Iterator[Sent]:
         if task is None or item is None:
             yield text.encode()
             continue
-        sounds = [sound_annotation(each, readings, now) for each in task.annotations]
-        for place, found in enumerate(sounds):
-            if found:
-                labels = found[-1]
-                sounds[place] = (*found[:-1], same.setdefault(tuple(labels.items()), labels))
+        found = (sound_annotation(each, readings, now) for each in task.annotations)
+        sounds = [sound and _shared(sound, same) for sound in found]
         prompt = task.text(PROMPT_KEY)
         yield task.key, task.updated_at, task.digest, prompt, sounds, item, text.encode()
+
+
+def _shared(sound: Sound, same: dict[Any, dict[str, Choice]]) -> Sound:
+    key, changed, user, gold, seconds, labels = sound
+    return key, changed, user, gold, seconds, same.setdefault(tuple(labels.items()), labels)
 
 
 def _item(task: Task, design_k: int) -> Item | None:

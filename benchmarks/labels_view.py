@@ -234,13 +234,13 @@ def compare(folder: Path, rounds: int) -> list[str]:
     for _ in range(rounds):
         for name, runs in found.items():
             runs.append(_apart(folder, name))
-    base = _median(found[BASELINE], "wall")
+    base, base_cpu = (_median(found[BASELINE], what) for what in ("wall", "cpu"))
     lines = [f"{events:,} events in {len(files)} files"]
     for name, runs in found.items():
-        wall = _median(runs, "wall")
+        wall, cpu = _median(runs, "wall"), _median(runs, "cpu")
         lines.append(
-            f"  {name:22s} {wall:7.2f} s {_median(runs, 'cpu'):7.2f} s CPU {wall / base:6.2f} x"
-            f" {1e9 * wall / events:6.0f} ns/event {_median(runs, 'peak'):7.0f} MiB"
+            f"  {name:22s} {wall:7.2f} s {wall / base:6.2f} x {cpu:7.2f} s CPU {cpu / base_cpu:6.2f} x"
+            f" {1e9 * cpu / events:6.0f} ns CPU/event {_median(runs, 'peak'):7.0f} MiB"
             f" {runs[0]['rows']:12,.0f} rows"
         )
     return lines

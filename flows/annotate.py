@@ -110,11 +110,12 @@ def projects_of(client: Client, project_id: int | None = None) -> list[Project]:
 
     Raises: AnnotationError where there is none, or two carry the same source.
     """
-    found = distinct_sources(client.projects())
+    there = client.projects()
     if project_id is not None:
-        return [project for project in found if project.id == project_id] or [
-            client.project(project_id)
-        ]
+        wanted = client.project(project_id)
+        distinct_sources(each for each in there if each.source == wanted.source)
+        return [wanted]
+    found = distinct_sources(there)
     if not found:
         raise AnnotationError(
             f"Label Studio at {client.url} has no project of Soli; make one with"
@@ -232,6 +233,8 @@ def commit_pull(settings: Settings, pulled: Pulled, *, dry_run: bool = False) ->
         before=pulled.before.watermark if pulled.before else None,
         watermark=observed.watermark,
         clock=observed.clock,
+        project=observed.project.id,
+        reading=observed.seconds,
         dry_run=dry_run,
     )
     if pulled.before and observed.watermark and not result.written and not dry_run:

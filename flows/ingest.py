@@ -39,6 +39,8 @@ class Ingested:
 
     source: str
     origin: str
+    project: int | None
+    """The server's number of the project; None of an export."""
     tasks: int
     annotations: int
     events: dict[str, int]
@@ -48,6 +50,7 @@ class Ingested:
     settled: dict[str, int]
     """Rows in quarantine that were settled, by outcome."""
     items: int
+    """New items."""
     gone: int
     """Tasks that left the project."""
     stale: int
@@ -95,6 +98,8 @@ def ingest(
     before: datetime | None = None,
     watermark: datetime | None = None,
     clock: datetime | None = None,
+    project: int | None = None,
+    reading: float = 0.0,
     dry_run: bool = False,
 ) -> Ingested:
     """Events of fully read tasks, committed as one unit with everything they refer to.
@@ -105,9 +110,11 @@ def ingest(
     whole: whether these are all tasks of the project.
     before, watermark: where this pull began and where the next one will, by the server's clock.
     clock: the server's time at which the labelling was read.
+    project: the server's number of the project.
+    reading: seconds that it took to read the tasks from the network, before this call.
     Nothing new: nothing is committed, not even a row in pulls.
     """
-    started = time.monotonic()
+    started = time.monotonic() - reading
     with store.batch("ingest", dry_run=dry_run) as batch, _no_collector():
         rows = project_rows(store, source)
         projects = with_labelling(rows, source, labelling, before=before, now=clock)
@@ -131,7 +138,8 @@ def ingest(
     written = news and not dry_run
     if written or not (dry_run or current(store)):
         publish(store)
-    return _summary(context, origin, counts, time.monotonic() - started, written=written)
+    seconds = time.monotonic() - started
+    return _summary(context, origin, project, counts, seconds, written=written)
 
 
 def _staged(batch: Batch, parts: Iterable[Events]) -> Counter[str]:
@@ -211,7 +219,13 @@ def _pull_row(
 
 
 def _summary(
-    context: Context, origin: str, counts: Mapping[str, int], seconds: float, *, written: bool
+    context: Context,
+    origin: str,
+    project: int | None,
+    counts: Mapping[str, int],
+    seconds: float,
+    *,
+    written: bool,
 ) -> Ingested:
     def those(prefix: str, names: Iterable[str]) -> dict[str, int]:
         return {name: counts[prefix + name] for name in names if counts.get(prefix + name)}
@@ -219,6 +233,7 @@ def _summary(
     return Ingested(
         source=context.source,
         origin=origin,
+        project=project,
         tasks=counts.get("tasks", 0),
         annotations=counts.get("annotations", 0),
         events=those("", EVENTS),

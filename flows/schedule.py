@@ -48,7 +48,7 @@ class Counts:
     seen: int = 0
     """Annotations read."""
     new: int = 0
-    """Labels never seen before: an annotation has one in each dimension."""
+    """Labels never seen before, or back after a withdrawal; an annotation has one a dimension."""
     changed: int = 0
     """Labels corrected, skipped, taken up again, or made gold."""
     withdrawn: int = 0
@@ -60,11 +60,12 @@ class Counts:
     """Why the project could not be pulled."""
 
 
-def worth_again(_task: object, _run: object, state: Any) -> bool:
+def worth_again(_task: object, run: Any, state: Any) -> bool:
     """Whether a failed step may succeed later: only where the network or the server failed."""
     again = isinstance(state.data, Unreachable)
-    if again:
-        say(f"{_now()} {state.data}; this step is tried {len(RETRY_SECONDS)} times more at most")
+    left = len(RETRY_SECONDS) - max(run.run_count - 1, 0)
+    if again and left > 0:
+        say(f"{_now()} {state.data}; tried again, {left} times at most")
     return again
 
 
@@ -123,6 +124,7 @@ def soli_ingest(project: int | None = None, full: bool = False) -> Any:
 def _failed(errors: list[PlatformError], projects: int) -> State[Any]:
     """State that says what went wrong; whoever called the flow gets the error of that class."""
     first = errors[0]
+    say(f"{_now()} failed: {first}")
     words = f"{len(errors)} of {projects} projects could not be pulled; first: {first}"
     error = first if projects == 1 else type(first)(words)
     return Failed(message=str(error), data=error)

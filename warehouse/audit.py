@@ -81,7 +81,7 @@ def _audited(store: Store, table: Table, stamps: dict[str, Stamps]) -> dict[str,
         found["unrecorded"] = sum(rows for at, (rows, _) in there.items() if at not in noted)
         stamps[table.name] = there
     except (ContractError, StoreError) as error:
-        problems = [str(error)]
+        problems = [" ".join(str(error).split())]
     return found | {"problems": "; ".join(filter(None, problems))}
 
 
@@ -129,7 +129,7 @@ def _face(store: Store, tables: Mapping[str, Stamps]) -> dict[str, Any]:
         with Session(store.home) as session:
             problems = [_shown(session, name, stamps) for name, stamps in tables.items()]
     except StoreError as error:
-        problems = [str(error)]
+        problems = [" ".join(str(error).split())]
     if found := list(filter(None, problems)):
         row["problems"] = "; ".join([*found, "make it anew with `soli warehouse rebuild`"])
     return row

@@ -12,13 +12,15 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
 
 from warehouse import views
 from warehouse.contracts import TABLES
+from warehouse.errors import StoreError
 from warehouse.store import Store
 
 KEEP = 5  # so many stay in any case: who follows the symlink now opens one of them in time
@@ -42,7 +44,7 @@ def publish(store: Store) -> Path:
     Returns: the new file. Safe to repeat and to kill: readers see the old face or the new one.
     """
     folder = store.home / "face"
-    with store.writing("publish the face"):
+    with store.writing("publish the face"), _writable(folder):
         store.tidy()
         folder.mkdir(parents=True, exist_ok=True)
         number = max(versions(folder), default=0) + 1
@@ -55,7 +57,9 @@ def publish(store: Store) -> Path:
             views.create(db, {name: store.files(name) for name in public}, comments=True)
         building.chmod(0o444)
         read = {name: store.lake.version(name) for name in public}
-        target.with_suffix(".json").write_text(json.dumps({"tables": read}))
+        target.with_suffix(".json").write_text(
+            json.dumps({"home": str(store.home), "tables": read})
+        )
         building.rename(target)
         _point(store.home / "warehouse.duckdb", Path("face") / target.name)
         _prune(folder)
@@ -71,7 +75,8 @@ def current(store: Store) -> bool:
     tables = {name: store.lake.version(name) for name, t in TABLES.items() if not t.private}
     if not link.exists():
         return not any(store.files(name) for name in tables)
-    return recorded(link.resolve()) == tables
+    face = link.resolve()
+    return recorded(face) == tables and made_in(face) == str(store.home)
 
 
 def _prune(folder: Path) -> None:
@@ -103,6 +108,26 @@ def in_use(faces: Sequence[Path]) -> set[Path]:
         check=True,
     )
     return {face for face, held in zip(faces, asked.stdout.split(), strict=True) if held == "1"}
+
+
+@contextmanager
+def _writable(folder: Path) -> Iterator[None]:
+    """Say what to do where the disk is full: the tables are safe."""
+    try:
+        yield
+    except (OSError, duckdb.IOException, duckdb.TransactionException) as error:
+        raise StoreError(
+            f"the tables are written, but {folder} is not ({' '.join(str(error).split())}): make"
+            " room, then run `soli warehouse rebuild`"
+        ) from error
+
+
+def made_in(face: Path) -> str | None:
+    """Home in which a face was made; in another one it reads the files of that one."""
+    try:
+        return str(json.loads(face.with_suffix(".json").read_text())["home"])
+    except (FileNotFoundError, KeyError):
+        return None
 
 
 def recorded(face: Path) -> dict[str, int] | None:

@@ -28,7 +28,8 @@ class Session:
         face = home.absolute() / "warehouse.duckdb"
         if not face.exists():
             raise StoreError(
-                f"no warehouse at {face}; run `soli demo` or `soli ingest`, or name another --home"
+                f"no warehouse at {face}; run `soli ingest` (where there are tables:"
+                " `soli warehouse rebuild`), or name another --home"
             )
         self._db = duckdb.connect()
         self._db.execute("SET TimeZone = 'UTC'")

@@ -51,6 +51,8 @@ def ingest(
     """
     from flows.console import progress
 
+    if export is not None and (project is not None or full):
+        raise typer.BadParameter("--project and --full are of a server; an export is read whole")
     settings = settings_of(context)
     with progress("tasks read") as advance:
         if export is not None:
@@ -90,7 +92,7 @@ def _show(results: list[Ingested], *, json: bool) -> None:
         return
     rows = [
         {
-            "source": result.source[:8],
+            "project": result.project or result.source[:8],
             "tasks": result.tasks,
             "annotations": result.annotations,
             "new items": result.items,
@@ -98,6 +100,7 @@ def _show(results: list[Ingested], *, json: bool) -> None:
             "which": _words(result.events),
             "quarantined": sum(result.quarantined.values()),
             "why": _words(result.quarantined),
+            "gone": result.gone,
             "settled": sum(result.settled.values()),
             "stale": result.stale,
             "seconds": round(result.seconds, 1),

@@ -27,7 +27,7 @@ told = ahead.messages
 def until_killed(job):
     yield next(told(job))
     os.kill(os.getpid(), signal.SIGKILL)
-ahead.CHUNK, ahead.messages = 2, until_killed
+ahead.MESSAGE_BYTES, ahead.messages = 1, until_killed
 ahead.serve()
 """
 
@@ -111,7 +111,7 @@ def test_the_death_of_the_child_is_an_error_of_the_reading(path, tasks, studio, 
         tasks_of(path, studio.context()) as found,
     ):
         read.extend(found)
-    assert [each.task.id for each in read] == [1, 2]
+    assert [each.task.id for each in read] == [1]
     monkeypatch.setattr(ahead, "_CHILD", "raise SystemExit(7)")
     with (
         pytest.raises(AnnotationError, match=r"exit code 7"),
