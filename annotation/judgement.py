@@ -70,11 +70,13 @@ class Judgement:
 
     labels: dict[str, Choice]
     rejections: list[Rejection]
+    read: bool = True
+    """False: nothing of the annotation was believed, so that what is known of it stays."""
 
 
 def refused(*rejections: Rejection) -> Judgement:
-    """Judgement without a label."""
-    return Judgement({}, list(rejections))
+    """Judgement of an annotation that is not believed at all."""
+    return Judgement({}, list(rejections), read=False)
 
 
 def judge(annotation: Annotation, context: Context) -> Judgement:

@@ -173,6 +173,9 @@ def _observe_careful(
         number = raw_id(raw)
         detail = f"annotation {number} is unreadable ({annotation}); look at the payload"
         book.reject(Rejection(None, "unreadable_annotation", detail, raw), task, None, number)
+        # It may be any that seems to be missing: what cannot be read withdraws nothing.
+        known = book.states.by_task.get(task.id, ())
+        seen.update(key for key in known if number is None or key[0] == number)
         return
     key = annotation.key
     if book.states.elsewhere(key, task.key) or not book.memory.first_time(key):
@@ -198,7 +201,7 @@ def judged(book: Book, annotation: Annotation, raw: Any) -> Judgement:
         return refused(Rejection(None, "foreign_annotator", detail, raw))
     found = judge(annotation, book.context)
     whole = [r if r.payload is not None else replace(r, payload=raw) for r in found.rejections]
-    return Judgement(found.labels, whole)
+    return replace(found, rejections=whole)
 
 
 def store_judgement(
@@ -222,7 +225,8 @@ def store_judgement(
                 judgement.labels,
             )
         )
-    book.withdraw(annotation.key, task.key, book.context.credible(when), judgement.labels)
+    if judgement.read:
+        book.withdraw(annotation.key, task.key, when, judgement.labels)
 
 
 def _item(book: Book, task: Task, item_id: str, ahead: Item | None) -> None:

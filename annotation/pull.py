@@ -87,6 +87,7 @@ def pulling(folder: Path, source: str, wait: float = 60.0) -> Iterator[None]:
     folder: the source's own, where its spool lies.
     Raises: StoreError naming who pulls, after `wait` seconds.
     """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # pages name people
     with lease(folder / "lock", f"pull of {source}", wait):
         yield
 

@@ -239,7 +239,8 @@ def compare(folder: Path, rounds: int) -> list[str]:
     for name, runs in found.items():
         wall, cpu = _median(runs, "wall"), _median(runs, "cpu")
         lines.append(
-            f"  {name:22s} {wall:7.2f} s {wall / base:6.2f} x {cpu:7.2f} s CPU {cpu / base_cpu:6.2f} x"
+            f"  {name:22s} {wall:7.2f} s {wall / base:6.2f} x"
+            f" {cpu:7.2f} s CPU {cpu / base_cpu:6.2f} x"
             f" {1e9 * cpu / events:6.0f} ns CPU/event {_median(runs, 'peak'):7.0f} MiB"
             f" {runs[0]['rows']:12,.0f} rows"
         )

@@ -24,7 +24,7 @@ from annotation.pull import Observed, gone_ids, pull, pulling, unchanged_tasks
 from flows.idle import recall, remember
 from flows.ingest import Ingested, ingest
 from flows.known import LastPull, last_pull, live_tasks
-from flows.labelling import Labelling
+from flows.labelling import Labelling, known_labelling, project_rows
 from flows.settings import Settings, owned
 from flows.train import newest_model
 from warehouse.errors import AnnotationError
@@ -210,7 +210,8 @@ def read_project(
     before = last_pull(store, source)
     if before:
         before = replace(before, watermark=recall(spool, before.pull_id) or before.watermark)
-    since = before.watermark if before and not full else None
+    again = full or before is None or _read_otherwise(settings, project, before)
+    since = before.watermark if before and not again else None
     known = live_tasks(store, source)
     observed = pull(client, project, since, spool=spool, progress=progress)
     if _missed(client, known, observed):
@@ -220,13 +221,13 @@ def read_project(
 
 def commit_pull(settings: Settings, pulled: Pulled, *, dry_run: bool = False) -> Ingested:
     """Take in what was read, and forget the pages."""
-    observed = pulled.observed
+    observed, source = pulled.observed, pulled.source
     result = ingest(
         settings.store,
         observed.tasks(),
-        source=observed.source,
+        source=source,
         origin="server",
-        labelling=_labelling(settings, observed.project),
+        labelling=_labelling(settings, observed.project, project_rows(settings.store, source)),
         users=observed.users,
         present=pulled.present,
         whole=observed.full,
@@ -243,13 +244,27 @@ def commit_pull(settings: Settings, pulled: Pulled, *, dry_run: bool = False) ->
     return result
 
 
-def _labelling(settings: Settings, project: Project) -> Labelling:
-    return Labelling(
+def _labelling(settings: Settings, project: Project, rows: list[dict[str, Any]]) -> Labelling:
+    """How a project is read now; what the settings leave out is as it was.
+
+    rows: the versions of its labelling.
+    """
+    asked = Labelling(
         tuple(config_dimensions(project.config)),
         project.config,
         settings.mapping,
         settings.reviewers,
     )
+    before = known_labelling(rows)
+    return asked.over(before) if before else asked
+
+
+def _read_otherwise(settings: Settings, project: Project, before: LastPull) -> bool:
+    """Whether the mapping changed since the last pull: then all answers are read again."""
+    rows = project_rows(settings.store, project_source(project))
+    asked = _labelling(settings, project, rows)
+    known = known_labelling([row for row in rows if row["observed_at"] <= before.observed_at])
+    return known is not None and known.content["mapping"] != asked.content["mapping"]
 
 
 def _missed(client: Client, known: set[int], observed: Observed) -> bool:

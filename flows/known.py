@@ -149,6 +149,7 @@ class LastPull:
     """The newest pull of a source from its server."""
 
     pull_id: str
+    observed_at: datetime
     watermark: datetime | None
     """Where the next one begins; None where the project was empty."""
 
@@ -156,7 +157,7 @@ class LastPull:
 def last_pull(store: Store, source: str) -> LastPull | None:
     """Newest pull of a source; None where it was never pulled from a server."""
     rows = store.query(
-        "SELECT pull_id, watermark FROM pulls WHERE source = $s AND origin = 'server'"
+        "SELECT pull_id, observed_at, watermark FROM pulls WHERE source = $s AND origin = 'server'"
         " ORDER BY observed_at DESC LIMIT 1",
         {"s": source},
         tables=("pulls",),

@@ -77,6 +77,14 @@ class Settings(BaseSettings):
             )
         return url.rstrip("/") if url else None
 
+    @field_validator("mapping")
+    @classmethod
+    def _beyond(cls, mapping: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+        for dimension, choices in mapping.items():
+            if fixed := sorted({"Pass", "Fail"} & set(choices)):
+                raise ValueError(f"{dimension}: {fixed[0]} means what it says and is not mapped")
+        return mapping
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -106,7 +114,7 @@ class Settings(BaseSettings):
     @property
     def server_home(self) -> Path:
         """Data directory of a Label Studio that Soli starts itself."""
-        return self.home.absolute() / "labelstudio"
+        return self.home.resolve() / "labelstudio"
 
     @property
     def server_binary(self) -> Path:

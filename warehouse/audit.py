@@ -60,7 +60,8 @@ def audit(store: Store) -> list[dict[str, Any]]:
         with store.connect(TABLES) as db:
             for row in rows:
                 dangling = [_dangling(db, *each) for each in REFERENCES if each[0] == row["table"]]
-                row["problems"] = "; ".join(filter(None, [row["problems"], *dangling]))
+                counted = _uncounted(db) if row["table"] == "pulls" else ""
+                row["problems"] = "; ".join(filter(None, [row["problems"], *dangling, counted]))
     if (store.home / "warehouse.duckdb").is_symlink():
         public = {name: found for name, found in stamps.items() if not TABLES[name].private}
         rows.append(_face(store, public))
@@ -131,7 +132,13 @@ def _face(store: Store, tables: Mapping[str, Stamps]) -> dict[str, Any]:
     except StoreError as error:
         problems = [" ".join(str(error).split())]
     if found := list(filter(None, problems)):
-        row["problems"] = "; ".join([*found, "make it anew with `soli warehouse rebuild`"])
+        lost = any("has lost" in words for words in found)
+        advice = (
+            "restore the tables from a backup"
+            if lost
+            else ("make it anew with `soli warehouse rebuild`")
+        )
+        row["problems"] = "; ".join([*found, advice])
     return row
 
 
@@ -143,9 +150,27 @@ def _shown(session: Session, name: str, there: Stamps) -> str:
     expected = {stamp: count for stamp, (count, _) in there.items() if stamp <= newest}
     if shown == expected:
         return ""
+    if shown.items() > expected.items():
+        lost = min(shown.keys() - expected.keys())
+        return f"{name} has lost the rows committed at {_moment(lost)}, which the face still names"
     return (
         f"{name}: the face shows {sum(shown.values())} rows where the table has"
         f" {sum(expected.values())}"
+    )
+
+
+def _uncounted(db: duckdb.DuckDBPyConnection) -> str:
+    """Words for pulls that added more events than are there: a commit was lost; '' for none."""
+    rows = db.execute(
+        "SELECT pull_id, events, n FROM (SELECT pull_id, events, (SELECT count(*) FROM label_events"
+        " AS e WHERE e.pull_id = p.pull_id) AS n FROM pulls AS p) WHERE n <> events ORDER BY ALL"
+    ).fetchall()
+    if not rows:
+        return ""
+    first, wanted, there = rows[0]
+    return (
+        f"{len(rows)} pulls added other numbers of label events than are there (first: {first},"
+        f" {wanted} added, {there} there); restore the tables from a backup"
     )
 
 

@@ -307,7 +307,11 @@ def readable(home: Path) -> Iterator[None]:
     """Name the file of a table that is gone or damaged; DuckDB says which."""
     try:
         yield
-    except (duckdb.IOException, duckdb.InvalidInputException) as error:
+    except duckdb.Error as error:
+        damaged = (duckdb.IOException, duckdb.InvalidInputException, duckdb.OutOfMemoryException)
+        if not isinstance(error, damaged) and type(error) is not duckdb.Error:
+            raise
+        words = " ".join(str(error).split())
         raise StoreError(
-            f"a table of {home} cannot be read ({error}); restore the file from a backup"
+            f"a table of {home} cannot be read ({words}); restore the file from a backup"
         ) from error

@@ -192,6 +192,8 @@ class Store:
         with self.connect(tables) as db:
             try:
                 return db.sql(sql, params=dict(values or {})).to_arrow_table()
+            except duckdb.IOException:
+                raise  # a file that is gone or damaged: `readable` says what to do
             except duckdb.Error as error:
                 raise StoreError(f"query failed: {error}") from error
 

@@ -188,12 +188,22 @@ def test_an_impossible_time_does_not_make_later_exports_look_old(studio):
     assert rows(second, "resolutions", "outcome") == [("mended",)]
 
 
-def test_a_withdrawal_is_never_dated_in_an_impossible_future(studio):
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        ({"UPDATED_AT": FAR}, "impossible_time"),
+        ({"completed_by": None}, "no_annotator"),
+        ({"result": "x"}, "unreadable_annotation"),
+        ({"id": "seven"}, "unreadable_annotation"),
+    ],
+)
+def test_what_is_not_believed_withdraws_nothing(studio, broken, reason):
     first = to_events([studio.task(1, studio.annotation(7, **GOOD))], Known(), studio.context())
-    broken = studio.task(1, studio.annotation(7, UPDATED_AT=FAR, **GOOD), changed=3)
-    second = to_events([broken], studio.known(first), studio.context())
-    assert {row[2] for row in labels(second)} == {"withdrawn"}
-    assert second.tables["label_events"]["occurred_at"][0].as_py().year == 2026
+    annotation = studio.annotation(7, **GOOD)
+    annotation |= {name.lower(): value for name, value in broken.items()}
+    second = to_events([studio.task(1, annotation)], studio.known(first), studio.context())
+    assert labels(second) == []
+    assert second.tables["quarantine"]["reason"].to_pylist() == [reason]
 
 
 # People

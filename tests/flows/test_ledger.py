@@ -274,6 +274,31 @@ def test_exports_of_what_was_pulled_add_no_event_however_old(quick, rounds):
         assert not differences(world.home.said()[-1], world.expected())
 
 
+def said_of(home):
+    rows = home.store.query("SELECT value FROM labels ORDER BY annotation_id, dimension")
+    return rows["value"].to_pylist()
+
+
+def test_another_mapping_reads_all_answers_again_and_none_keeps_the_last(tmp_path):
+    world = World(tmp_path)
+    driver, home = world.drivers[0], world.home
+    first = ops.DIMENSIONS[0]
+    for item in range(2):
+        ops.Import(item, ((0, "?P", False),)).do(driver)
+        driver.wait(3600.0)  # far behind the overlap of the pulls to come
+
+    def pull(**settings):
+        home.settings = Settings(home=home.settings.home, **settings)
+        return home.pull(driver.client, driver.project, False)
+
+    assert pull(mapping={first: {"Unsure": "pass"}})
+    assert said_of(home) == ["pass"] * 4
+    assert not pull()  # a settings file that says nothing, as in another folder
+    assert pull(mapping={first: {"Unsure": "fail"}})
+    assert sorted(said_of(home)) == ["fail", "fail", "pass", "pass"]
+    assert not pull(mapping={first: {"Unsure": "fail"}})
+
+
 # The same on the real server
 
 

@@ -276,6 +276,18 @@ def test_a_face_that_shows_other_rows_is_named(store):
     assert "prompts: the face shows 1 rows where the table has 2" in broken["problems"]
 
 
+def test_a_commit_that_was_lost_is_named_and_not_papered_over(store):
+    add(store, "a")
+    add(store, "b")
+    publish(store)
+    newest = max((store.path("prompts") / "_delta_log").glob("*.json"))
+    newest.unlink()
+    (broken,) = problems(Store(store.home))
+    assert "prompts has lost the rows committed at" in broken["problems"]
+    assert "restore the tables from a backup" in broken["problems"]
+    assert "rebuild" not in broken["problems"]
+
+
 def test_a_face_that_cannot_be_opened_is_named(store):
     add(store, "a")
     face = publish(store)
