@@ -47,6 +47,14 @@ def free_port():
         return listener.getsockname()[1]
 
 
+# Tests that run in the background may ignore interrupts, and children inherit that.
+HEEDING = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
 @contextmanager
 def process(*command, folder, **environment):
     """A process whose output goes to a file; interrupted at the end, killed if that is no use."""
@@ -54,7 +62,7 @@ def process(*command, folder, **environment):
     quiet = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
     with (folder / "out").open("w") as out:
         started = subprocess.Popen(
-            [PROGRAMS / command[0], *map(str, command[1:])],
+            [sys.executable, "-c", HEEDING, PROGRAMS / command[0], *map(str, command[1:])],
             stdout=out,
             stderr=subprocess.STDOUT,
             cwd=folder,
