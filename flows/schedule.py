@@ -6,17 +6,20 @@ environment of the process that runs it.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 from prefect import flow, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy, State
+from prefect.exceptions import PrefectException
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Failed
 from prefect.types.entrypoint import EntrypointType
@@ -30,6 +33,7 @@ from flows.settings import Settings, load
 from warehouse.errors import PlatformError, SettingsError
 
 KEY = "soli-ingest"
+PAUSE_SECONDS = (0.5, 1.0, 2.0, 4.0)  # between attempts to pause at the end
 RETRY_SECONDS = [5.0, 30.0, 120.0]  # the client has tried thrice by itself before each of them
 WHAT = "Pull label events of Soli's projects from Label Studio into the warehouse."
 # A run that is due while one goes on is cancelled: the one that goes on reads whatever changed, and
@@ -221,7 +225,30 @@ def serve(name: str, *, seconds: float | None = None, cron: str | None = None) -
     except ValueError as error:
         words = " ".join(str(error).split())
         raise SettingsError(f"schedule {when!r} is none: {words[:200]}") from error
+    _pause(f"{KEY}/{name}")
     say("stopped; the schedule is paused")
+
+
+def _pause(deployment: str) -> None:
+    """Pause a deployment that is not: Prefect tries once while it ends, and a busy server refuses.
+
+    Raises: SettingsError where that cannot be done.
+    """
+    refused: Exception | None = None
+    for seconds in PAUSE_SECONDS:
+        try:
+            with get_client(sync_client=True) as client:
+                found = client.read_deployment_by_name(deployment)
+                if not found.paused:
+                    client.pause_deployment(found.id)
+                return
+        except (httpx.HTTPError, PrefectException) as error:
+            refused = error
+            time.sleep(seconds)
+    raise SettingsError(
+        f"stopped, but {deployment} could not be paused ({type(refused).__name__}); pause it with"
+        " `prefect deployment schedule pause`"
+    )
 
 
 def _check_server() -> None:
