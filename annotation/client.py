@@ -18,7 +18,8 @@ from warehouse.errors import AnnotationError
 
 PAGE = 500  # tasks a page; 1,000 with all annotations came close to the server's time limit
 IMPORT_BATCH = 1_000  # tasks an import call
-_FEW_FIELDS = {"include": "id,title,label_config,description"}  # else it counts all annotations
+# else it counts all annotations
+_FEW_FIELDS = {"include": "id,title,label_config,description,maximum_annotations"}
 _TASKS, _PROJECTS, _USERS = "api/tasks", "api/projects", "api/users"
 
 
@@ -30,6 +31,8 @@ class Project:
     title: str
     config: str
     description: str
+    overlap: int = 1
+    """Answers that the queue asks for on each task; 0 while it is paused."""
 
     @property
     def source(self) -> str | None:
@@ -160,6 +163,10 @@ class Client(Connection):
             raise self._shape(_TASKS, wrong)
         return Page(answer["tasks"], answer["total"], response.content, server_time(response))
 
+    def update_task(self, task_id: int, changes: Mapping[str, Any]) -> Json:
+        """Change fields of a task."""
+        return self._mapping("PATCH", f"api/tasks/{task_id}/", body=dict(changes))
+
     def annotate(self, task_id: int, annotation: Mapping[str, Any]) -> Json:
         """Store an annotation as the token's user, once."""
         return self._mapping("POST", f"api/tasks/{task_id}/annotations/", body=dict(annotation))
@@ -193,4 +200,5 @@ class Client(Connection):
         if not (sound and all(isinstance(row.get(name) or "", str) for name in texts)):
             raise self._shape(_PROJECTS, "no project")
         title, config, description = (row.get(name) or "" for name in texts)
-        return Project(row["id"], title, config, description)
+        overlap = row.get("maximum_annotations")
+        return Project(row["id"], title, config, description, overlap if overlap is not None else 1)

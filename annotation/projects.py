@@ -15,10 +15,9 @@ import pyarrow as pa
 from annotation.client import IMPORT_BATCH, Client, Project
 from annotation.labeling import Dimension, config_source, instructions, labeling_config
 from annotation.media import inside, is_remote
+from annotation.paging import Json
 from annotation.payload import ITEM_KEY, MEDIA_KEY, PROMPT_KEY, SOURCE_KEY
 from warehouse.errors import AnnotationError
-
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
