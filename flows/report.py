@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flows import plots
 from flows.meter import Step
+from flows.page import write_page
 from flows.trace import lines, resolve, trace
 from warehouse.store import Store
 
@@ -41,16 +41,7 @@ def write_report(
     truth: the demo world's own labels. Nothing but this report's second column reads them.
     """
     facts = collect(store, model_id, truth)
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("flows"), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    environment.filters["number"] = _number
-    environment.filters["words"] = plots.words
-    html = environment.get_template("report.html").render(steps=steps, goal=GOAL, **facts)
-    part = path.with_suffix(".part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part.write_text(html, encoding="utf-8")
-    part.replace(path)
+    write_page(path, "report.html", facts | {"steps": steps, "goal": GOAL})
     learned: list[Learned] = facts["learned"]
     return learned
 
@@ -173,7 +164,3 @@ def _curve(path: Path) -> Rows:
 def _rows(store: Store, sql: str, **values: object) -> Rows:
     table: pa.Table = store.query(sql, values)
     return [dict(row) for row in table.to_pylist()]
-
-
-def _number(value: float | None, digits: int = 3) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"

@@ -1,0 +1,83 @@
+"""What every figure shares: style, colours safe for colour-blind readers, SVG text out."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, ParamSpec
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+PASS, FAIL, GREEN, VIOLET = "#0072B2", "#D55E00", "#009E73", "#CC79A7"  # Okabe and Ito
+GREY, INK = "#9AA0A6", "#202124"
+WIDTH = 9.2  # inches
+STYLE: Any = {
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": GREY,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "text.color": INK,
+    "svg.hashsalt": "soli",  # same numbers, same bytes
+    "svg.fonttype": "none",
+    "text.parse_math": False,  # a $ in a name is a $
+}
+Rows = Sequence[dict[str, Any]]
+P = ParamSpec("P")
+
+
+def styled(draw: Callable[P, Figure]) -> Callable[P, str]:
+    """Draw under our style; the SVG element of the figure, without the XML head."""
+
+    @wraps(draw)
+    def drawn(*arguments: P.args, **options: P.kwargs) -> str:
+        buffer = io.StringIO()
+        with mpl.rc_context(STYLE):
+            draw(*arguments, **options).savefig(buffer, format="svg", metadata={"Date": None})
+        text = buffer.getvalue()
+        return text[text.index("<svg") :]
+
+    return drawn
+
+
+def words(dimension: str) -> str:
+    """Name of a dimension as people read it.
+
+    >>> words("physical_plausibility")
+    'Physical plausibility'
+    """
+    return dimension.replace("_", " ").capitalize()
+
+
+def legend(figure: Figure, columns: int) -> None:
+    """Each name once; nothing where nothing was drawn."""
+    handles, names = figure.axes[0].get_legend_handles_labels()
+    if once := dict(zip(names, handles, strict=True)):
+        figure.legend(
+            handles=list(once.values()),
+            labels=list(once),
+            loc="outside upper right",
+            ncols=columns,
+            frameon=False,
+        )
+
+
+def interval(axis: Axes, row: dict[str, Any], y: float, color: str, label: str) -> None:
+    """A row's value as a point, its interval as a line through it."""
+    low, high = row["low"], row["high"]
+    if low is not None and high is not None:
+        axis.plot([low, high], [y, y], color=color, lw=2.2, solid_capstyle="round")
+    axis.plot([row["value"]], [y], "o", color=color, ms=5, label=label)
+
+
+def new_figure(rows: int, columns: int, height: float) -> tuple[Figure, list[Axes]]:
+    """A figure of our width with its panels, row by row; height in inches."""
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
