@@ -24,10 +24,13 @@ import pyarrow.compute as pc
 from agreement.rows import contract_table
 from agreement.statistics import ALL_EQUAL
 from warehouse.contracts import STATISTICS
+from warehouse.digest import canonical_json
 from warehouse.errors import AgreementError
 
+WORST = 3  # slices named where a gate says stop
 Side = Literal["low", "value", "high"]
 SIDES = ("low", "value", "high")
+SHARES = ("raw", "prevalence")  # never below 0
 NAMES = {"low": "lower end", "value": "value", "high": "upper end"}
 
 
@@ -44,6 +47,8 @@ class GateRule:
     """The end that is compared."""
     minimum_items: int = 30
     """With fewer items the rule does not judge."""
+    pause_queue: bool = False
+    """Whether a stop also pauses the labelling projects' queues, until somebody resumes them."""
 
     def __post_init__(self) -> None:
         """Refuse a rule that could never be read as meant."""
@@ -53,8 +58,11 @@ class GateRule:
             )
         if self.side not in SIDES:
             raise AgreementError(f"gate side {self.side!r}; take {', '.join(SIDES)}")
-        if not -1 <= self.threshold <= 1:
-            raise AgreementError(f"gate threshold {self.threshold} lies outside -1 to 1")
+        lowest = 0 if self.statistic in SHARES else -1
+        if not lowest <= self.threshold <= 1:
+            raise AgreementError(
+                f"gate threshold {self.threshold} of {self.statistic} lies outside {lowest} to 1"
+            )
         if self.minimum_items < 1:
             raise AgreementError(f"gate minimum_items={self.minimum_items}: give 1 or more")
 
@@ -77,7 +85,9 @@ def judge(agreement: pa.Table, rules: Rules) -> pa.Table:
     agreement: rows of the contract `agreement`; the slice `all` is judged.
     rules: per dimension; a dimension without rules is not gated.
     Returns: rows of the contract `gates` without observed_at, by dimension, in the rules' order.
-    Raises: AgreementError where the rows hold several measurements or lack a ruled dimension.
+        `worst` names the slices that lie lowest, of those with enough items, worst first.
+    Raises: AgreementError where the rows hold several measurements or lack a ruled dimension, or
+        two rules differ in nothing that a verdict shows.
 
     >>> row = {"measurement_id": "m", "dimension": "shape", "slice": "all", "statistic": "alpha",
     ...     "value": 0.1, "low": 0.0, "high": 0.15, "reason": None, "items": 90}
@@ -85,7 +95,10 @@ def judge(agreement: pa.Table, rules: Rules) -> pa.Table:
     >>> gates["verdict"].to_pylist(), gates["reason"].to_pylist()
     (['stop'], ['upper end 0.1500 of alpha lies below 0.2 (0.1000 over 90 items)'])
     """
-    whole = agreement.filter(pc.equal(agreement["slice"], "all")).to_pylist()
+    _check_distinct(rules)
+    is_whole = pc.equal(agreement["slice"], "all")
+    whole = agreement.filter(is_whole).to_pylist()
+    parts = agreement.filter(pc.invert(is_whole)).to_pylist()
     measurements = {row["measurement_id"] for row in whole}
     if len(measurements) > 1:
         raise AgreementError(
@@ -98,7 +111,7 @@ def judge(agreement: pa.Table, rules: Rules) -> pa.Table:
             row = by_key.get((dimension, rule.statistic))
             if row is None:
                 raise AgreementError(_unmeasured(dimension, rule, whole))
-            rows.append(_verdict(row, rule))
+            rows.append(_verdict(row, rule) | {"worst": _worst(parts, dimension, rule)})
     return contract_table("gates", rows)
 
 
@@ -137,7 +150,31 @@ def _verdict(row: dict[str, Any], rule: GateRule) -> dict[str, Any]:
         "compared": compared,
         "verdict": verdict,
         "reason": reason,
+        "minimum_items": rule.minimum_items,
     }
+
+
+def _worst(parts: list[dict[str, Any]], dimension: str, rule: GateRule) -> str:
+    """Slices with the lowest values, as JSON: where to look first."""
+    known = [
+        {name: row[name] for name in ("slice", "value", "low", "high", "items")}
+        for row in parts
+        if (row["dimension"], row["statistic"]) == (dimension, rule.statistic)
+        and row["value"] is not None
+        and row["items"] >= rule.minimum_items
+    ]
+    return canonical_json(sorted(known, key=lambda row: (row["value"], row["slice"]))[:WORST])
+
+
+def _check_distinct(rules: Rules) -> None:
+    for dimension, given in rules.items():
+        keys = [(rule.statistic, rule.side, rule.threshold) for rule in given]
+        for key in set(keys):
+            if keys.count(key) > 1:
+                raise AgreementError(
+                    f"gates: two rules of {dimension} compare the {NAMES[key[1]]} of {key[0]} with"
+                    f" {key[2]}; keep one of them"
+                )
 
 
 def _compared(row: dict[str, Any], rule: GateRule, compared: float) -> tuple[str, str]:

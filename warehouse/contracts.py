@@ -36,10 +36,15 @@ SQL_TYPES: dict[Kind, str] = {
 LABELS = ("pass", "fail")
 EVENTS = ("seen", "changed", "skipped", "unskipped", "withdrawn", "gold_changed")
 STATISTICS = ("alpha", "kappa", "ac1", "raw", "prevalence")
-METHODS = ("majority", "dawid_skene")
+METHODS = ("majority", "one_coin", "dawid_skene")
 KINDS = ("win_lose", "win_tie", "lose_tie")
 SPLITS = ("train", "validation", "test", "ood")
 VERDICTS = ("go", "stop")
+SUITABILITIES = ("suitable", "unsuitable", "too_little_data")
+UNITS = ("item", "prompt")
+# random: agrees with the others no more than chance; drifts: changed over time; fast: answers too
+# quickly to have looked; copies: agrees with somebody more than two independent people can.
+FLAGS = ("random", "drifts", "fast", "copies")
 ORIGINS = ("server", "export", "replay")
 # mended: a label or skip came instead; replayed: read again under a better mapping; gone: the
 # annotation or its task left the server; changed: rejected again, for another reason or payload.
@@ -95,18 +100,6 @@ class Table:
     def content(self) -> tuple[str, ...]:
         """Names of the columns that a digest sees."""
         return tuple(c.name for c in self.columns if c.role == "content")
-
-    @property
-    def ddl(self) -> str:
-        """CREATE TABLE with every constraint of the contract, in DuckDB's SQL."""
-        lines = [
-            f"{c.name} {SQL_TYPES[c.kind]}"
-            + ("" if c.nullable else " NOT NULL")
-            + (f" CHECK ({c.check})" if c.check else "")
-            for c in self.columns
-        ]
-        lines.append(f"PRIMARY KEY ({', '.join(self.key)})")
-        return f"CREATE TABLE {self.name} (\n  " + ",\n  ".join(lines) + "\n)"
 
 
 OBSERVED_AT = Column(
@@ -340,6 +333,8 @@ AGREEMENT = _table(
     Column("items", "int64", "items in the slice", check="items >= 0"),
     Column("labels", "int64", "design labels in the slice", check="labels >= 0"),
     Column("annotators", "int64", "annotators in the slice", check="annotators >= 0"),
+    Column("unit", "string", "what the interval draws", True, check=one_of("unit", UNITS)),
+    version=2,  # 2: unit
 )
 
 GATES = _table(
@@ -354,6 +349,9 @@ GATES = _table(
     Column("compared", "float64", "the end that was compared", nullable=True),
     Column("verdict", "string", "go or stop", check=one_of("verdict", VERDICTS)),
     Column("reason", "string", "one sentence"),
+    Column("minimum_items", "int64", "with fewer items the rule does not judge", nullable=True),
+    Column("worst", "json", "slices that lie lowest: slice, value, low, high, items", True),
+    version=2,  # 2: minimum_items, worst
 )
 
 ANNOTATORS = _table(
@@ -379,6 +377,17 @@ ANNOTATORS = _table(
         check=share("leave_one_out"),
     ),
     Column("seconds", "float64", "median lead time", nullable=True, role="bookkeeping"),
+    Column("compared", "int64", "labels behind leave_one_out", nullable=True),
+    Column("low", "float64", "lower end of leave_one_out's interval", nullable=True),
+    Column("high", "float64", "upper end of leave_one_out's interval", nullable=True),
+    Column("pass_bias", "float64", "pass rate minus the others' on the same items", nullable=True),
+    Column("gold_labels", "int64", "labels on items whose gold label is known", nullable=True),
+    Column("gold_accuracy", "float64", "share of those that say what gold says", nullable=True),
+    Column("gold_low", "float64", "lower end of gold_accuracy's interval", nullable=True),
+    Column("gold_high", "float64", "upper end of gold_accuracy's interval", nullable=True),
+    Column("fast_share", "float64", "share of labels given too quickly", True, role="bookkeeping"),
+    Column("flags", "json", "list out of random, drifts, fast, copies; with reasons", nullable=True),
+    version=2,  # 2: compared to flags
 )
 
 CONSENSUS = _table(
@@ -393,6 +402,53 @@ CONSENSUS = _table(
     Column("n_pass", "int32", "design labels saying pass", check="n_pass >= 0"),
     Column("n_fail", "int32", "design labels saying fail", check="n_fail >= 0"),
     Column("method", "string", "how it was decided", check=one_of("method", METHODS)),
+)
+
+CALIBRATIONS = _table(
+    "calibrations",
+    "One row per consensus run x dimension: how P(pass) was fitted to the gold labels.",
+    ("consensus_id", "dimension"),
+    Column("consensus_id", "string", "the consensus run", role="bookkeeping"),
+    DIMENSION,
+    Column("gold_items", "int64", "items with a gold label and a P(pass)", check="gold_items >= 0"),
+    Column("slope", "float64", "logit P = slope x logit of the raw P + intercept"),
+    Column("intercept", "float64", "see slope; 1 and 0 where nothing was fitted"),
+    Column("brier_before", "float64", "mean squared error of the raw P on gold", nullable=True),
+    Column("brier_after", "float64", "and of the fitted P, each item left out in turn", True),
+    Column("reason", "string", "why nothing was fitted", nullable=True),
+)
+
+SUITABILITY = _table(
+    "suitability",
+    "One row per test x dimension: does a shared Pass mean the same quality?",
+    ("measurement_id", "dimension"),
+    MEASUREMENT,
+    DIMENSION,
+    Column("verdict", "string", "may it make win-ties", check=one_of("verdict", SUITABILITIES)),
+    Column("items", "int64", "items with enough design labels", check="items >= 0"),
+    Column("labels", "int64", "design labels on them", check="labels >= 0"),
+    Column("dispersion", "float64", "correlation of two labels of a true pass", nullable=True),
+    Column("low", "float64", "lower end of its interval", nullable=True),
+    Column("high", "float64", "upper end of its interval", nullable=True),
+    Column("p_value", "float64", "of no dispersion beyond annotators' errors", nullable=True),
+    Column("difficulty", "float64", "spread of error rates that alone would explain it", True),
+    Column("power", "float64", "chance to find a threshold dimension with these data", True),
+    Column("reason", "string", "one sentence"),
+)
+
+COMPARISONS = _table(
+    "comparisons",
+    "One row per pairwise judgement and revision; current ones are the view `judgements`.",
+    ("source", "item_a", "item_b", "dimension", "annotator_id", "revision"),
+    SOURCE,
+    Column("item_a", "string", "the item whose id comes first"),
+    Column("item_b", "string", "the other item", check="item_a < item_b"),
+    DIMENSION,
+    ANNOTATOR,
+    Column("revision", "int32", "1, 2, ... observed changes", check="revision >= 1"),
+    Column("category", "string", "the judgement, as if item_a had been shown as A"),
+    Column("swapped", "bool", "item_b was shown as A", role="bookkeeping"),
+    Column("judged_at", "timestamp", "as claimed", nullable=True, role="bookkeeping"),
 )
 
 PAIR_SETS = _table(
@@ -489,13 +545,16 @@ TABLES: dict[str, Table] = {
         PULLS,
         TASK_EVENTS,
         LABEL_EVENTS,
+        COMPARISONS,
         QUARANTINE,
         RESOLUTIONS,
         PEOPLE,
         AGREEMENT,
         GATES,
         ANNOTATORS,
+        SUITABILITY,
         CONSENSUS,
+        CALIBRATIONS,
         PAIR_SETS,
         PAIR_SET_ITEMS,
         PAIRS,

@@ -28,6 +28,7 @@ VIEWS = (
     "labels",
     "label_progress",
     "pass_rates",
+    "judgements",
     "latest_consensus",
     "latest_agreement",
     "annotator_quality",

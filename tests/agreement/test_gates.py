@@ -1,3 +1,5 @@
+import json
+
 import pyarrow as pa
 import pytest
 
@@ -79,6 +81,32 @@ def test_only_the_whole_dimension_is_judged():
     assert gates["verdict"].to_pylist() == ["go"]
 
 
+def test_the_slices_that_lie_lowest_are_named_worst_first():
+    values = {"generator=a": 0.5, "generator=b": 0.1, "week=1": 0.2, "week=2": 0.4}
+    parts = [ALPHA | {"slice": name, "value": value} for name, value in values.items()]
+    few = ALPHA | {"slice": "generator=c", "value": -0.5, "items": 29}
+    unknown = ALPHA | UNDEFINED | {"slice": "generator=d"}
+    other = ALPHA | {"slice": "generator=e", "value": 0.0, "statistic": "ac1"}
+    rows = pa.Table.from_pylist([*parts, few, unknown, other, ALPHA])
+    (found,) = judge(rows, default_rules(["shape"])).to_pylist()
+    worst = json.loads(found["worst"])
+    assert [row["slice"] for row in worst] == ["generator=b", "week=1", "week=2"]
+    assert worst[0] == {
+        "slice": "generator=b",
+        "value": 0.1,
+        "low": 0.25,
+        "high": 0.35,
+        "items": 200,
+    }
+    assert found["minimum_items"] == GateRule().minimum_items
+
+
+def test_two_rules_that_nothing_would_tell_apart_are_refused():
+    rules = {"shape": [GateRule(), GateRule(minimum_items=100)]}
+    with pytest.raises(AgreementError, match=r"two rules of shape compare the upper end of alpha"):
+        judge(pa.Table.from_pylist([ALPHA]), rules)
+
+
 def test_a_dimension_is_open_only_when_every_rule_says_go():
     rows = [ALPHA, ALPHA | {"statistic": "ac1", "high": 0.1}, ALPHA | {"dimension": "motion"}]
     rules = {"shape": [GateRule(), GateRule("ac1", 0.5)], "motion": [GateRule()]}
@@ -103,8 +131,9 @@ def test_two_measurements_at_once_are_refused():
     [
         ({"statistic": "beta"}, "'beta'; known are alpha"),
         ({"side": "upper"}, "'upper'; take low, value, high"),
-        ({"threshold": 1.5}, "1.5 lies outside"),
-        ({"threshold": float("nan")}, "nan lies outside"),
+        ({"threshold": 1.5}, "1.5 of alpha lies outside -1 to 1"),
+        ({"threshold": float("nan")}, "nan of alpha lies outside"),
+        ({"statistic": "raw", "threshold": -0.1}, "-0.1 of raw lies outside 0 to 1"),
         ({"minimum_items": 0}, "minimum_items=0"),
     ],
 )
