@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -49,15 +49,27 @@ class Histogram:
     cells: (C, K) labels per category; distinct rows with at least one label, in ascending order;
         for Pass/Fail the two columns are (n_pass, n_fail).
     items: (C,) number of items with these counts.
+    own: (C,) category that one annotator chose, to measure this annotator against the others; the
+        cells then count the others' labels, and (own, cell) is distinct. Each label of another is
+        one unit of two labels, {own, other}: a statistic is that of all these units, while the
+        bootstrap still draws items. The agreement between other people plays no part.
     """
 
     cells: IntArray
     items: IntArray
+    own: IntArray | None = None
 
     @property
     def labels(self) -> int:
-        """Number of labels."""
-        return int(self.cells.sum(axis=1) @ self.items)
+        """Number of labels on the items, the annotator's own among them, each counted once."""
+        per_item = self.cells.sum(axis=1) + (self.own is not None)
+        return int(per_item @ self.items)
+
+    @cached_property
+    def moments(self) -> list[list[Fraction]]:
+        """What one item of each cell adds to the sums of `Moments`: (C, 4 + 3K)."""
+        own = [None] * len(self.items) if self.own is None else self.own.tolist()
+        return [cell_moments(cell, one) for cell, one in zip(self.cells.tolist(), own, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -91,32 +103,22 @@ class Moments:
         return cls(*columns[:4], *parts)
 
 
-def histogram(counts: IntArray) -> Histogram:
+def histogram(counts: IntArray, own: IntArray | None = None) -> Histogram:
     """Histogram of label counts.
 
     counts: (N, K) labels per item and category; items without labels are left out.
+    own: (N,) one annotator's category on each item, where counts are the others' labels.
     Cost: one sort of N integers.
 
-    >>> histogram(np.array([[3, 0], [2, 1], [0, 0], [3, 0]]))
-    Histogram(cells=array([[2, 1],
-           [3, 0]]), items=array([1, 2]))
+    >>> found = histogram(np.array([[3, 0], [2, 1], [0, 0], [3, 0]]))
+    >>> found.cells.tolist(), found.items.tolist()
+    ([[2, 1], [3, 0]], [1, 2])
     """
-    return grouped_histograms(counts, np.zeros(len(counts), dtype=np.int64), 1)[0]
-
-
-def grouped_histograms(counts: IntArray, group: IntArray, groups: int) -> list[Histogram]:
-    """One histogram per group of items.
-
-    counts: (N, K). group: (N,) from 0 to groups - 1, or -1 for items of no group.
-    """
-    keep = (counts.sum(axis=1) > 0) & (group >= 0)
-    counts, group = counts[keep], group[keep]
-    keys, radix, k = _cell_keys(counts)
-    assert groups * radix**k < 2**62, f"{groups} groups of up to {radix}^{k} cells: not one integer"
-    found, items = np.unique(group * radix**k + keys, return_counts=True)
-    starts = np.searchsorted(found, np.arange(groups + 1) * radix**k)
-    cells = found[:, None] // _places(radix, k) % radix
-    return [Histogram(cells[a:b], items[a:b]) for a, b in pairwise(starts)]
+    labelled = counts.any(axis=1)
+    if own is None:
+        return Histogram(*_distinct(counts[labelled]))
+    rows, items = _distinct(np.column_stack([own, counts])[labelled])
+    return Histogram(rows[:, 1:], items, rows[:, 0])
 
 
 def cluster_cells(histogram: Histogram, counts: IntArray, cluster: IntArray) -> IntArray:
@@ -129,31 +131,25 @@ def cluster_cells(histogram: Histogram, counts: IntArray, cluster: IntArray) -> 
     array([[0, 1],
            [1, 1]])
     """
-    keys, radix, k = _cell_keys(counts)
-    cell = np.searchsorted(histogram.cells @ _places(radix, k), keys)
+    cell = np.unique(_keys(counts)[0], return_inverse=True)[1]
     clusters, position = np.unique(cluster, return_inverse=True)
-    shape = len(clusters), len(histogram.cells)
+    shape = len(clusters), len(histogram.items)
     found = np.bincount(position * shape[1] + cell, minlength=shape[0] * shape[1])
     return found.reshape(shape)
 
 
-def cell_moments(cell: Sequence[int]) -> list[Fraction]:
-    """The 4 + 3K contributions of one item with these label counts (see `Moments`)."""
-    n = sum(cell)
-    pairable = n > 1
-    agreeing = Fraction(sum(c * (c - 1) for c in cell), n * (n - 1) if pairable else 1)
-    disagreeing = Fraction(sum(c * (n - c) for c in cell), n - 1 if pairable else 1)
-    shares = [Fraction(c, n) for c in cell]
-    labels = [Fraction(c) for c in cell]
-    paired = [c * pairable for c in labels]
+def cell_moments(cell: Sequence[int], own: int | None = None) -> list[Fraction]:
+    """The 4 + 3K contributions of one item with these label counts (see `Moments`).
+
+    own: category of one annotator's label, where the cell counts the others' (see `Histogram`).
+    """
+    if own is None:
+        return _unit_moments(cell)
+    categories = range(len(cell))
+    units = [_unit_moments([(c == own) + (c == other) for c in categories]) for other in categories]
     return [
-        Fraction(1),
-        Fraction(pairable),
-        agreeing * pairable,
-        disagreeing * pairable,
-        *shares,
-        *labels,
-        *paired,
+        sum((n * x for n, x in zip(cell, column, strict=True)), Fraction())
+        for column in zip(*units, strict=True)
     ]
 
 
@@ -169,10 +165,9 @@ def measure(histogram: Histogram) -> dict[str, Measured]:
     if not len(histogram.items):
         return {name: Measured(None, NO_LABELS) for name in RATIOS}
     weights = histogram.items.tolist()
-    rows = [cell_moments(cell) for cell in histogram.cells.tolist()]
     sums = [
         sum((w * x for w, x in zip(weights, column, strict=True)), Fraction())
-        for column in zip(*rows, strict=True)
+        for column in zip(*histogram.moments, strict=True)
     ]
     return {name: _measured(ratio, Moments.of(sums)) for name, ratio in RATIOS.items()}
 
@@ -201,6 +196,26 @@ def landis_koch(value: Fraction | float) -> str:
     return next(word for end, word in WORDS if float(value) <= end)
 
 
+def _unit_moments(cell: Sequence[int]) -> list[Fraction]:
+    """Contributions of one item whose labels may all be compared with each other."""
+    n = sum(cell)
+    pairable = n > 1
+    agreeing = Fraction(sum(c * (c - 1) for c in cell), n * (n - 1) if pairable else 1)
+    disagreeing = Fraction(sum(c * (n - c) for c in cell), n - 1 if pairable else 1)
+    shares = [Fraction(c, n) for c in cell]
+    labels = [Fraction(c) for c in cell]
+    paired = [c * pairable for c in labels]
+    return [
+        Fraction(1),
+        Fraction(pairable),
+        agreeing * pairable,
+        disagreeing * pairable,
+        *shares,
+        *labels,
+        *paired,
+    ]
+
+
 def _measured(ratio: Callable[[Moments], tuple[Any, Any]], moments: Moments) -> Measured:
     numerator, denominator = ratio(moments)
     if denominator:
@@ -208,14 +223,17 @@ def _measured(ratio: Callable[[Moments], tuple[Any, Any]], moments: Moments) -> 
     return Measured(None, ALL_EQUAL if moments.pairable else NO_PAIRS)
 
 
-def _cell_keys(counts: IntArray) -> tuple[IntArray, int, int]:
-    """Each row of counts as one integer in base `radix`, the first category leading."""
-    radix, k = int(counts.max(initial=0)) + 1, counts.shape[1]
-    return counts @ _places(radix, k), radix, k
+def _distinct(rows: IntArray) -> tuple[IntArray, IntArray]:
+    """Distinct rows of counts in ascending order, and how often each occurs."""
+    keys, shape = _keys(rows)
+    found, times = np.unique(keys, return_counts=True)
+    return np.stack(np.unravel_index(found, shape), axis=1), times
 
 
-def _places(radix: int, k: int) -> IntArray:
-    return radix ** np.arange(k - 1, -1, -1)
+def _keys(rows: IntArray) -> tuple[IntArray, tuple[int, ...]]:
+    """Each row as one integer, in the order of the rows, and the shape that it is a place in."""
+    shape = tuple((rows.max(axis=0, initial=0) + 1).tolist())
+    return np.ravel_multi_index(tuple(rows.T), shape), shape
 
 
 # Each statistic as (numerator, denominator): one formula for exact fractions and for replicates,

@@ -1,5 +1,6 @@
 import json
 import math
+from collections import Counter
 from fractions import Fraction
 from itertools import permutations
 from pathlib import Path
@@ -17,9 +18,8 @@ from agreement.statistics import (
     NO_LABELS,
     NO_PAIRS,
     RATIOS,
-    cell_moments,
+    Histogram,
     cluster_cells,
-    grouped_histograms,
     histogram,
     landis_koch,
     measure,
@@ -44,8 +44,8 @@ several = arrays(
 )
 
 
-def values(counts):
-    return {name: measured.value for name, measured in measure(histogram(counts)).items()}
+def values(counts, own=None):
+    return {name: measured.value for name, measured in measure(histogram(counts, own)).items()}
 
 
 def known_counts(dataset):
@@ -56,39 +56,56 @@ def known_counts(dataset):
     return np.array([[column.count(category) for category in categories] for column in columns])
 
 
-def by_hand(counts):
-    """Every statistic from lists of single labels, as its definition reads."""
-    items = [[c for c, n in enumerate(row) for _ in range(n)] for row in counts.tolist()]
+def counted(matrix, k):
+    """(A, N) labels of annotators on items, -1 for none -> (N, k) label counts."""
+    return np.stack([(matrix == category).sum(axis=0) for category in range(k)], axis=1)
+
+
+def by_hand(matrix, k):
+    """Every statistic as its definition reads, from the single labels of annotators on items.
+
+    Pairs of labels of one item are looked at one by one; their weights are exact fractions.
+    """
+    items = [[label for label in item if label >= 0] for item in matrix.T.tolist()]
     items = [item for item in items if item]
     pairable = [item for item in items if len(item) > 1]
     if not items:
         return dict.fromkeys(RATIOS)
-    k = counts.shape[1]
-    coincidence = {}
+    coincidence = [[Fraction()] * k for _ in range(k)]
+    agreeing = Fraction()
     for item in pairable:
-        for a, b in permutations(item, 2):
-            coincidence[a, b] = coincidence.get((a, b), 0) + Fraction(1, len(item) - 1)
-    margin = [sum(coincidence.get((c, d), Fraction()) for d in range(k)) for c in range(k)]
+        pairs = Counter(permutations(item, 2))
+        for (a, b), times in pairs.items():
+            coincidence[a][b] += Fraction(times, len(item) - 1)
+        same = sum(times for (a, b), times in pairs.items() if a == b)
+        agreeing += Fraction(same, pairs.total())
+    margin = [sum(row) for row in coincidence]
     n = sum(margin)
-    expected = sum(margin[c] * margin[d] for c in range(k) for d in range(k) if c != d)
-    observed = sum(v for (a, b), v in coincidence.items() if a != b)
+    expected = n * n - sum(m * m for m in margin)
+    observed = n - sum(coincidence[c][c] for c in range(k))
     share = [
         sum(Fraction(item.count(c), len(item)) for item in items) / len(items) for c in range(k)
     ]
-    agreeing = [
-        Fraction(sum(a == b for a, b in permutations(item, 2)), len(item) * (len(item) - 1))
-        for item in pairable
-    ]
-    raw = sum(agreeing) / len(agreeing) if agreeing else None
+    raw = agreeing / len(pairable) if pairable else None
     pe_kappa = sum(s * s for s in share)
     pe_ac1 = sum(s * (1 - s) for s in share) / (k - 1)
     return {
         "alpha": 1 - (n - 1) * observed / expected if expected else None,
-        "kappa": (raw - pe_kappa) / (1 - pe_kappa) if agreeing and pe_kappa != 1 else None,
-        "ac1": (raw - pe_ac1) / (1 - pe_ac1) if agreeing else None,
+        "kappa": (raw - pe_kappa) / (1 - pe_kappa) if pairable and pe_kappa != 1 else None,
+        "ac1": (raw - pe_ac1) / (1 - pe_ac1) if pairable else None,
         "raw": raw,
         "prevalence": Fraction(sum(i.count(0) for i in items), sum(map(len, items))),
     }
+
+
+def random_matrices(number, k, seed):
+    """Small matrices of labels, (A, N): 1 to 5 annotators, 1 to 6 items, some labels missing."""
+    rng = np.random.default_rng(seed)
+    annotators, items = rng.integers(1, 6, number), rng.integers(1, 7, number)
+    labels = rng.integers(k, size=(number, 5, 6))
+    labels[rng.random(labels.shape) < rng.choice([0, 0.2, 0.6], size=(number, 1, 1))] = -1
+    sizes = zip(labels, annotators, items, strict=True)
+    return [matrix[:a, :n] for matrix, a, n in sizes]
 
 
 @pytest.mark.parametrize("dataset", KNOWN["datasets"], ids=lambda dataset: dataset["name"])
@@ -108,9 +125,10 @@ def test_gwets_program_gives_the_same_numbers_for_the_four_raters():
     assert float(found["alpha"]) == pytest.approx(published["krippendorff"], abs=5e-6)
 
 
-@given(several)
-def test_every_statistic_equals_its_definition_worked_on_single_labels(counts):
-    assert values(counts) == by_hand(counts)
+@pytest.mark.parametrize(("k", "number"), [(2, 4_000), (3, 3_000), (4, 3_000)])
+def test_every_statistic_is_the_exact_fraction_of_its_definition(k, number):
+    for matrix in random_matrices(number, k, seed=k):
+        assert values(counted(matrix, k)) == by_hand(matrix, k), matrix
 
 
 @given(several)
@@ -122,10 +140,12 @@ def test_alpha_equals_krippendorffs_library_wherever_it_is_defined(counts):
 
 
 @given(
-    st.integers(2, 6).flatmap(
-        lambda n: arrays(np.int64, st.integers(1, 25), elements=st.integers(0, n)).map(
-            lambda passed: np.stack([passed, n - passed], axis=1)
-        )
+    st.integers(2, 5).flatmap(
+        lambda k: arrays(
+            np.int64,
+            st.tuples(st.integers(2, 6), st.integers(1, 25)),
+            elements=st.integers(0, k - 1),
+        ).map(lambda matrix: counted(matrix, k))
     )
 )
 def test_kappa_equals_statsmodels_where_every_item_has_the_same_number_of_labels(counts):
@@ -140,15 +160,20 @@ def test_no_statistic_depends_on_the_order_of_items(counts, random):
     assert values(counts[order]) == values(counts)
 
 
-@given(binary)
-def test_swapping_pass_and_fail_changes_prevalence_alone(counts):
-    found, swapped = values(counts), values(counts[:, ::-1])
-    assert all(found[name] == swapped[name] for name in CHANCE_CORRECTED)
-    if found["prevalence"] is not None:
-        assert found["prevalence"] == 1 - swapped["prevalence"]
+@given(several, st.randoms())
+def test_renaming_the_categories_changes_prevalence_alone(counts, random):
+    order = random.sample(range(counts.shape[1]), counts.shape[1])
+    found, renamed = values(counts), values(counts[:, order])
+    assert all(found[name] == renamed[name] for name in CHANCE_CORRECTED)
 
 
 @given(binary)
+def test_swapping_pass_and_fail_turns_prevalence_round(counts):
+    found, swapped = values(counts)["prevalence"], values(counts[:, ::-1])["prevalence"]
+    assert found is swapped is None or found == 1 - swapped
+
+
+@given(several)
 def test_a_statistic_has_a_value_at_most_one_or_a_reason_but_never_both(counts):
     for measured in measure(histogram(counts)).values():
         assert (measured.value is None) == (measured.reason is not None)
@@ -160,7 +185,7 @@ def test_replicates_follow_the_exact_formulas(counts):
     cells = histogram(counts)
     if not len(cells.items):
         return
-    moments = np.array([cell_moments(cell) for cell in cells.cells.tolist()], dtype=float)
+    moments = np.array(cells.moments, dtype=float)
     for name, measured in measure(cells).items():
         (found,) = replicate_values(name, (cells.items @ moments)[None, :])
         if measured.value is None:
@@ -174,21 +199,57 @@ def test_an_unknown_statistic_is_refused_with_the_known_ones():
         replicate_values("beta", np.ones((1, 10)))
 
 
-def test_items_that_all_pass_have_raw_agreement_and_ac1_but_no_alpha_or_kappa():
-    result = measure(histogram(np.array([[3, 0], [3, 0], [2, 0]])))
+@pytest.mark.parametrize("k", [2, 4])
+def test_items_that_all_pass_have_raw_agreement_and_ac1_but_no_alpha_or_kappa(k):
+    result = measure(histogram(np.eye(k, dtype=np.int64)[[0, 0, 0]] * [[3], [3], [2]]))
     assert result["alpha"].reason == result["kappa"].reason == ALL_EQUAL
     assert result["raw"].value == result["ac1"].value == result["prevalence"].value == 1
 
 
-def test_one_label_each_gives_a_prevalence_and_a_reason_for_the_rest():
-    result = measure(histogram(np.array([[1, 0], [0, 1], [1, 0]])))
+@pytest.mark.parametrize("k", [2, 4])
+def test_one_label_each_gives_a_prevalence_and_a_reason_for_the_rest(k):
+    """Also where one annotator labelled everything."""
+    result = measure(histogram(np.eye(k, dtype=np.int64)[[0, 1, 0]]))
     assert {result[name].reason for name in CHANCE_CORRECTED} == {NO_PAIRS}
     assert result["prevalence"].value == Fraction(2, 3)
 
 
-def test_no_labels_give_a_reason_for_everything():
-    result = measure(histogram(np.zeros((4, 2), dtype=np.int64)))
+@pytest.mark.parametrize("k", [2, 4])
+@pytest.mark.parametrize("items", [0, 4])
+def test_no_labels_give_a_reason_for_everything(items, k):
+    result = measure(histogram(np.zeros((items, k), dtype=np.int64)))
     assert {measured.reason for measured in result.values()} == {NO_LABELS}
+
+
+@given(several, st.randoms())
+def test_one_against_the_others_is_made_of_units_of_two_labels(others, random):
+    k = others.shape[1]
+    own = np.array([random.randrange(k) for _ in others])
+    one = np.eye(k, dtype=np.int64)
+    units = [
+        one[mine] + one[theirs]
+        for mine, row in zip(own, others, strict=True)
+        for theirs in np.repeat(np.arange(k), row)
+    ]
+    assert values(others, own) == values(np.array(units, dtype=np.int64).reshape(-1, k))
+
+
+def test_one_against_the_others_counts_every_label_once():
+    found = histogram(np.array([[1, 1], [2, 0], [0, 0]]), np.array([0, 1, 0]))
+    assert found.labels == 6
+    assert found.items.sum() == 2  # nobody else labelled the third
+
+
+def test_one_whom_nobody_else_met_has_a_reason_for_everything():
+    alone = Histogram(np.array([[0, 0]]), np.array([3]), np.array([1]))
+    assert {measured.reason for measured in measure(alone).values()} == {NO_PAIRS}
+
+
+def test_one_who_labels_at_random_agrees_with_none_although_the_others_agree():
+    others = np.repeat([[3, 0], [3, 0], [0, 3], [0, 3]], 50, axis=0)
+    found = values(others, np.tile([0, 1, 0, 1], 50))
+    assert float(found["alpha"]) == pytest.approx(0, abs=0.01)
+    assert values(others)["alpha"] == 1
 
 
 def test_perfect_agreement_on_both_labels_is_one():
@@ -205,15 +266,6 @@ def test_skewed_prevalence_lowers_alpha_but_not_ac1():
     assert float(found["raw"]) == pytest.approx(0.905, abs=1e-3)
     assert float(found["alpha"]) == pytest.approx(0.4475, abs=1e-3)
     assert float(found["ac1"]) == pytest.approx(0.885, abs=1e-3)
-
-
-@given(binary, st.randoms())
-def test_groups_together_hold_every_item_once(counts, random):
-    group = np.array([random.randrange(-1, 3) for _ in counts])
-    for position, part in enumerate(grouped_histograms(counts, group, 3)):
-        alone = histogram(counts[group == position])
-        assert part.cells.tolist() == alone.cells.tolist()
-        assert part.items.tolist() == alone.items.tolist()
 
 
 @given(binary, st.randoms())
