@@ -1,39 +1,36 @@
-"""From the labels table to rows: agreement by dimension and slice, annotators, what counted."""
+"""From tallies of the labels to rows: agreement by dimension and slice, and what counted."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from agreement import bootstrap
-from agreement.annotators import annotator_rows
 from agreement.dawid_skene import Prior
-from agreement.labels import Coded, IntArray, check, code, item_values, labels_digest
+from agreement.labels import IntArray, check
 from agreement.rows import contract_table
-from agreement.statistics import (
-    Histogram,
-    cluster_cells,
-    grouped_histograms,
-    landis_koch,
-    measure,
-)
+from agreement.slices import Slice, slices_of
+from agreement.statistics import Measured, landis_koch, measure
 from warehouse.digest import table_digest, value_digest
 from warehouse.errors import AgreementError
+from warehouse.tallies import Tallies, tally_table
 
 Unit = Literal["item", "prompt"]
+SLICES = ("generator", "week")
+WORDED = ("alpha", "kappa")
 
 
 @dataclass(frozen=True)
 class MeasureConfig:
     """What is measured, and how intervals are made."""
 
-    slices: tuple[str, ...] = ("generator",)
-    """Columns of the labels table, facts about items: each value becomes a slice beside `all`."""
+    slices: tuple[str, ...] = SLICES
+    """Beside `all`: project, batch, week, generator, attribute.NAME, attributes, annotator,
+    annotator_pair; each value makes a slice."""
     unit: Unit = "item"
     """What the bootstrap draws: single items, or prompts with all their items."""
     replicates: int = bootstrap.REPLICATES
@@ -51,21 +48,28 @@ class MeasureConfig:
         if self.unit not in ("item", "prompt"):
             raise AgreementError(f"bootstrap unit {self.unit!r}: take item or prompt")
         if len(set(self.slices)) < len(self.slices) or not isinstance(self.slices, tuple):
-            raise AgreementError(f"slices {self.slices!r}: give a list that names each column once")
+            raise AgreementError(f"slices {self.slices!r}: give a list that names each slice once")
         bootstrap.check(self.replicates, self.level, self.seed)
+
+    @property
+    def by_prompt(self) -> bool:
+        """Whether prompts are tallied apart."""
+        return self.unit == "prompt"
 
 
 @dataclass(frozen=True)
 class Report:
-    """Rows of the contracts `agreement` and `annotators` without observed_at, and a summary.
+    """What was measured.
 
+    agreement: rows of the contract `agreement`, without observed_at.
     summary: dimension, role, labels, corrected: how many labels there are in each role, and how
         many of those were corrected at least once. Only role design was measured.
+    pairs: what two annotators said about the items of both, see `Tallies`.
     """
 
     agreement: pa.Table
-    annotators: pa.Table
     summary: pa.Table
+    pairs: pa.Table
 
 
 def agreement_report(
@@ -73,161 +77,103 @@ def agreement_report(
     config: MeasureConfig | None = None,
     dimensions: Sequence[str] = (),
 ) -> Report:
-    """Measure agreement on the design labels.
+    """Measure agreement on the design labels of a table.
 
-    labels: the view `labels`; with further columns where config.slices names some.
-    dimensions: those to report even where nobody gave a label; the labels' own come anyway.
-    Returns: the same for any order of the rows; a measurement_id that does not depend on ids.
+    labels: the view `labels`, with a further column for each fact that config.slices names; of the
+        default slices, those that are columns are taken.
+    dimensions: as `report_of`, and so is what is returned.
     Raises: AgreementError for labels that cannot be counted, or slices that are no item facts.
     """
     config = config or MeasureConfig()
-    columns = dict.fromkeys([*config.slices, *_cluster_columns(config), "seconds"])
-    coded = code(labels, list(columns))
-    names = sorted({*coded.dimensions, *dimensions})
-    identity = value_digest({"labels": _content(coded, config), "dimensions": names})
-    groupings = _groupings(coded, config)
-    rows = [
-        {"measurement_id": identity, "dimension": dimension, **row}
-        for dimension in names
-        for part in _slices(coded, dimension, groupings, config)
-        for row in _slice_rows(part, config)
-    ]
-    people = [{"measurement_id": identity, **row} for row in annotator_rows(coded, config.prior)]
-    return Report(
-        contract_table("agreement", rows),
-        contract_table("annotators", people),
-        label_summary(labels),
-    )
+    check(labels, ["changed", *(["prompt_id"] if config.by_prompt else [])])
+    slices = config.slices
+    if slices == SLICES:
+        slices = tuple(name for name in slices if name in labels.column_names)
+    return report_of(tally_table(labels, slices, by_prompt=config.by_prompt), config, dimensions)
 
 
-def label_summary(labels: pa.Table) -> pa.Table:
-    """Labels per dimension and role, and how many of them were corrected.
+def report_of(tallies: Tallies, config: MeasureConfig, dimensions: Sequence[str] = ()) -> Report:
+    """Measure agreement on tallied labels.
 
-    labels: the view `labels`.
-    Returns: dimension, role, labels, corrected, in this order of rows.
-
-    >>> row = {"item_id": "v", "dimension": "shape", "annotator_id": "a", "value": "pass"}
-    >>> rows = [{**row, "role": "design", "changed": True}, {**row, "role": "gold"}]
-    >>> label_summary(pa.Table.from_pylist(rows)).drop(["dimension"]).to_pylist()
-    [{'role': 'design', 'labels': 1, 'corrected': 1}, {'role': 'gold', 'labels': 1, 'corrected': 0}]
+    tallies: of the slices that the config names, by prompt where its unit is prompt.
+    dimensions: those to report even where nobody gave a label; the labels' own come anyway.
+    Returns: the same for any order of the labels; the names of annotators stand in slices about
+        them, and nothing else depends on them.
     """
-    check(labels, ["changed"])
-    changed = pc.fill_null(labels["changed"], fill_value=False)
-    plain = labels.select(["dimension", "role"]).append_column("changed", changed)
-    grouped = plain.group_by(["dimension", "role"])
-    summary = grouped.aggregate([("changed", "count"), ("changed", "sum")])
-    summary = summary.rename_columns(["dimension", "role", "labels", "corrected"])
-    return summary.cast(SUMMARY).sort_by([("dimension", "ascending"), ("role", "ascending")])
+    names = sorted({*tallies.cells["dimension"].to_pylist(), *dimensions})
+    identity = value_digest({**_content(tallies), "config": asdict(config), "dimensions": names})
+    numbers = _numbers_by(config)
+    rows = [
+        {"measurement_id": identity, "unit": config.unit, **row}
+        for part in slices_of(tallies, names, by_prompt=config.by_prompt)
+        for row in _rows(part, numbers(part))
+    ]
+    return Report(contract_table("agreement", rows), tallies.roles, tallies.pairs)
 
 
-class _Grouping(NamedTuple):
-    """Items cut into slices: slice names (S,), and the slice of each item (N,), -1 for none."""
-
-    names: list[str]
-    group: IntArray
-
-
-class _Slice(NamedTuple):
-    """Labels of one dimension on the items of one slice."""
-
-    name: str
-    histogram: Histogram
-    annotators: int
-    clusters: IntArray | None  # (P, C), see bootstrap_intervals
+def _content(tallies: Tallies) -> dict[str, object]:
+    """Everything that the numbers depend on, apart from the config."""
+    tables = {"cells": tallies.cells, "annotators": tallies.annotators}
+    digests = {name: table_digest(table, table.column_names) for name, table in tables.items()}
+    return {**digests, "slicings": list(tallies.slicings)}
 
 
-def _cluster_columns(config: MeasureConfig) -> list[str]:
-    return ["prompt_id"] if config.unit == "prompt" else []
+class _Numbers(NamedTuple):
+    """Every statistic of a histogram, with its interval."""
+
+    measured: dict[str, Measured]
+    intervals: dict[str, bootstrap.Interval]
 
 
-def _content(coded: Coded, config: MeasureConfig) -> dict[str, object]:
-    """Everything that the numbers depend on, apart from the ids of annotators."""
-    facts = {
-        column: table_digest(
-            coded.table.select(["item_id", column]).group_by(["item_id", column]).aggregate([]),
-            ["item_id", column],
-        )
-        for column in (*config.slices, *_cluster_columns(config))
-    }
-    return {"labels": labels_digest(coded), "facts": facts, "config": asdict(config)}
+def _numbers_by(config: MeasureConfig) -> Callable[[Slice], _Numbers]:
+    """What a slice is measured with; equal histograms are measured once.
+
+    Of thousands of pairs of annotators, many have the same few items in the same three cells.
+    """
+    known: dict[bytes, _Numbers] = {}
+
+    def numbers(part: Slice) -> _Numbers:
+        of_slice = part.histogram
+        arrays = (of_slice.cells, of_slice.items, of_slice.own, part.clusters)
+        content = _fingerprint(arrays)
+        if content not in known:
+            intervals = bootstrap.bootstrap_intervals(
+                of_slice,
+                part.clusters,
+                replicates=config.replicates,
+                seed=config.seed,
+                level=config.level,
+            )
+            known[content] = _Numbers(measure(of_slice), intervals)
+        return known[content]
+
+    return numbers
 
 
-def _groupings(coded: Coded, config: MeasureConfig) -> list[_Grouping]:
-    groupings = [_Grouping(["all"], np.zeros(len(coded.items), dtype=np.int64))]
-    for column in config.slices:
-        values, group = item_values(coded, column)
-        groupings.append(_Grouping([f"{column}={value}" for value in values], group))
-    return groupings
+def _fingerprint(arrays: Iterable[IntArray | None]) -> bytes:
+    """SHA-256 of the arrays' shapes and values; clusters of many prompts are large."""
+    sha = hashlib.sha256()
+    for array in arrays:
+        sha.update(b"none" if array is None else repr(array.shape).encode() + array.tobytes())
+    return sha.digest()
 
 
-def _slices(
-    coded: Coded, dimension: str, groupings: list[_Grouping], config: MeasureConfig
-) -> Iterator[_Slice]:
-    counts = _counts(coded, dimension)
-    prompts = item_values(coded, "prompt_id")[1] if config.unit == "prompt" else None
-    for names, group in groupings:
-        histograms = grouped_histograms(counts, group, len(names))
-        annotators = _annotators(coded, dimension, group, len(names))
-        for position, name in enumerate(names):
-            part = histograms[position]
-            member = (group == position) & (counts.sum(axis=1) > 0)
-            clusters = None
-            if prompts is not None:
-                clusters = cluster_cells(part, counts[member], prompts[member])
-            yield _Slice(name, part, int(annotators[position]), clusters)
-
-
-def _counts(coded: Coded, dimension: str) -> IntArray:
-    if dimension not in coded.dimensions:
-        return np.zeros((len(coded.items), 2), dtype=np.int64)
-    counts: IntArray = coded.counts[coded.dimensions.index(dimension)]
-    return counts
-
-
-def _annotators(coded: Coded, dimension: str, group: IntArray, groups: int) -> IntArray:
-    """Number of annotators who gave labels in each slice: (S,)."""
-    if dimension not in coded.dimensions:
-        return np.zeros(groups, dtype=np.int64)
-    rows = coded.dimension == coded.dimensions.index(dimension)
-    slices, people = group[coded.item[rows]], coded.annotator[rows]
-    width = len(coded.annotators)
-    met = np.bincount(((slices + 1) * width + people), minlength=(groups + 1) * width)
-    distinct: IntArray = np.count_nonzero(met.reshape(groups + 1, width)[1:], axis=1)
-    return distinct
-
-
-def _slice_rows(part: _Slice, config: MeasureConfig) -> Iterator[dict[str, Any]]:
-    intervals = bootstrap.bootstrap_intervals(
-        part.histogram,
-        part.clusters,
-        replicates=config.replicates,
-        seed=config.seed,
-        level=config.level,
-    )
-    for statistic, measured in measure(part.histogram).items():
-        interval = intervals[statistic]
+def _rows(part: Slice, numbers: _Numbers) -> Iterator[dict[str, Any]]:
+    for statistic, measured in numbers.measured.items():
+        interval = numbers.intervals[statistic]
         known = measured.value is not None
-        value = None if measured.value is None else float(measured.value)
-        worded = statistic in ("alpha", "kappa") and measured.value is not None
         yield {
+            "dimension": part.dimension,
             "slice": part.name,
             "statistic": statistic,
-            "value": value,
+            "value": None if measured.value is None else float(measured.value),
             "low": interval.low if known else None,
             "high": interval.high if known else None,
             "reason": measured.reason or interval.reason,
-            "word": landis_koch(measured.value) if worded and measured.value is not None else None,
+            "word": None
+            if measured.value is None or statistic not in WORDED
+            else landis_koch(measured.value),
             "items": int(part.histogram.items.sum()),
             "labels": part.histogram.labels,
             "annotators": part.annotators,
         }
-
-
-SUMMARY = pa.schema(
-    [
-        pa.field("dimension", pa.string(), nullable=False),
-        pa.field("role", pa.string(), nullable=False),
-        pa.field("labels", pa.int64(), nullable=False),
-        pa.field("corrected", pa.int64(), nullable=False),
-    ]
-)

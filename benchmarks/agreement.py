@@ -1,90 +1,113 @@
-"""Agreement on 250,000 synthetic items: pandas + krippendorff and ours, in turn, in one run.
+"""Agreement from tallies, against a bare GROUP BY, and pandas value counts with krippendorff.
 
-    python -m benchmarks.agreement [--items 250000] [--rounds 3] [--annotators 5]
+python -m benchmarks.agreement [--items 250000 10000000] [--rounds 3] [--annotators 5]
 
-Three dimensions, 3 to 5 labels per item and dimension, shuffled, zstd Parquet; each method reads
-the file itself. The baselines give alpha only; ours gives five statistics with 10,000-replicate
-intervals. The report adds what a measurement needs beside them: slices, digest, annotators.
-crowd-kit and our Dawid-Skene run on a tenth of the first dimension, in CPU time. Walls on a shared
-machine wander: read the ratios.
+Input: one zstd Parquet file of labels with roles resolved, three dimensions, 3 to 5 labels per item
+and dimension, shuffled over the whole file.
+Every method reads the file itself, in a process of its own, so that peak memory is its own; the
+methods take turns. The bare GROUP BY only counts pass labels and labels per item and dimension, in
+DuckDB. pandas gives alpha alone. Ours gives the five statistics of each dimension with intervals of
+10,000 replicates, labels by role, and the number of items, labels and annotators; the last line
+adds a slice for each of two generators. Imports are not counted, walls are.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import math
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import krippendorff
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from crowdkit.aggregation import DawidSkene
 
-from agreement import agreement_report, build_consensus
-from agreement.bootstrap import bootstrap_intervals
-from agreement.dawid_skene import Prior, fit
-from agreement.labels import COLUMNS, code
-from agreement.statistics import histogram, measure
+from agreement.labels import BoolArray, IntArray
+from agreement.report import MeasureConfig, report_of
+from benchmarks.machine import report
+from warehouse.tallies import tally
 
 DIMENSIONS = ["physical_plausibility", "semantic_alignment", "subject_deformity"]
+FEWEST, MOST = 3, 5  # labels per item and dimension
+AT_ONCE = 3_000_000  # places for labels that are in memory while the file is made
 Alphas = dict[str, float]
 
 
-def synthetic_labels(items: int, annotators: int, seed: int = 0) -> pa.Table:
+def make(path: Path, items: int, annotators: int, seed: int = 0) -> None:
+    """Write the labels a few million at a time."""
     rng = np.random.default_rng(seed)
-    names = pa.array([f"item_{n:08d}" for n in range(items)])
-    tables = []
-    for dimension in DIMENSIONS:
-        item = np.repeat(np.arange(items), rng.integers(3, 6, items))
-        first = rng.integers(annotators, size=items)
-        step = np.arange(len(item)) - np.searchsorted(item, item)
-        annotator = (first[item] + step) % annotators
-        truth, right = rng.random(items) < 0.6, rng.uniform(0.75, 0.95, annotators)
-        passed = truth[item] == (rng.random(len(item)) < right[annotator])
-        tables.append(
-            pa.table(
-                {
-                    "item_id": names.take(pa.array(item)),
-                    "generator": pa.array(["solid", "liquid"]).take(pa.array(item % 2)),
-                    "dimension": pa.repeat(dimension, len(item)),
-                    "annotator_id": pa.array([f"a{n}" for n in range(annotators)]).take(
-                        pa.array(annotator)
-                    ),
-                    "value": pa.array(["fail", "pass"]).take(pa.array(passed.astype(int))),
-                    "role": pa.repeat("design", len(item)),
-                    "seconds": rng.gamma(4, 2, len(item)),
-                    "changed": pa.repeat(pa.scalar(value=False), len(item)),
-                }
-            )
-        )
-    labels = pa.concat_tables(tables)
-    return labels.take(pa.array(rng.permutation(labels.num_rows)))
+    writer = None
+    for rows in _parts(rng, items, annotators):
+        writer = writer or pq.ParquetWriter(path, rows.schema, compression="zstd")
+        writer.write_table(rows)
+    assert writer is not None
+    writer.close()
 
 
-def pivot_krippendorff(path: Path) -> Alphas:
-    columns = ["item_id", "dimension", "annotator_id", "value"]
-    frame = pd.read_parquet(path, columns=columns)
-    frame["passed"] = (frame["value"] == "pass").astype(float)
-    return {
-        str(dimension): float(
-            krippendorff.alpha(
-                part.pivot(  # noqa: PD010 -- pivot_table also takes means, and is slower
-                    index="annotator_id", columns="item_id", values="passed"
-                ).to_numpy(),
-                level_of_measurement="nominal",
-            )
-        )
-        for dimension, part in frame.groupby("dimension")
-    }
+def _parts(rng: np.random.Generator, items: int, annotators: int) -> Iterator[pa.Table]:
+    """Labels in an order in which those of an item lie far apart: each part holds all items."""
+    cells = items * len(DIMENSIONS)
+    labels = rng.integers(FEWEST, MOST + 1, cells, dtype=np.int8)
+    passing = rng.random(cells) < 0.6
+    first = rng.integers(annotators, size=cells, dtype=np.int32)
+    right = rng.uniform(0.75, 0.95, (len(DIMENSIONS), annotators))
+    places = cells * MOST
+    step = next(n for n in range(int(places * 0.618), places) if math.gcd(n, places) == 1)
+    for start in range(0, places, AT_ONCE):
+        place = np.arange(start, min(start + AT_ONCE, places)) * step % places
+        cell, turn = np.divmod(rng.permutation(place), MOST)
+        taken = turn < labels[cell]
+        cell, turn = cell[taken], turn[taken]
+        item, dimension = np.divmod(cell, len(DIMENSIONS))
+        annotator = (first[cell] + turn) % annotators
+        passed = passing[cell] == (rng.random(len(cell)) < right[dimension, annotator])
+        yield _table(rng, item, dimension, annotator, passed)
 
 
-def counts_krippendorff(path: Path) -> Alphas:
+def _table(
+    rng: np.random.Generator,
+    item: IntArray,
+    dimension: IntArray,
+    annotator: IntArray,
+    passed: BoolArray,
+) -> pa.Table:
+    count = len(item)
+    people = pa.array([f"a{n:03}" for n in range(annotator.max() + 1)])
+    return pa.table(
+        {
+            "item_id": pa.array(np.char.add("item_", np.char.zfill(item.astype("U8"), 8))),
+            "generator": pa.array(["solid", "liquid"]).take(pa.array(item % 2)),
+            "dimension": pa.array(DIMENSIONS).take(pa.array(dimension)),
+            "annotator_id": people.take(pa.array(annotator)),
+            "value": pa.array(["fail", "pass"]).take(pa.array(passed.astype(np.int8))),
+            "role": pa.repeat("design", count),
+            "seconds": rng.gamma(4, 2, count),
+            "changed": pa.repeat(pa.scalar(value=False), count),
+        }
+    )
+
+
+def bare(path: Path) -> Alphas:
+    with duckdb.connect() as db:
+        db.execute(
+            "SELECT count(*), sum(n_pass), sum(n) FROM (SELECT item_id, dimension,"
+            " count(*) FILTER (value = 'pass') AS n_pass, count(*) AS n"
+            f" FROM read_parquet('{path}') GROUP BY item_id, dimension)"
+        ).fetchall()
+    return {}
+
+
+def value_counts(path: Path) -> Alphas:
     frame = pd.read_parquet(path, columns=["item_id", "dimension", "value"])
     frame["passed"] = frame["value"] == "pass"
     grouped = frame.groupby(["dimension", "item_id"])["passed"].agg(["sum", "count"])
@@ -99,19 +122,12 @@ def counts_krippendorff(path: Path) -> Alphas:
     }
 
 
-def ours(path: Path) -> Alphas:
-    coded = code(pq.read_table(path, columns=list(COLUMNS)))
-    alphas = {}
-    for dimension, counts in zip(coded.dimensions, coded.counts, strict=True):
-        cells = histogram(counts)
-        bootstrap_intervals(cells)
-        value = measure(cells)["alpha"].value
-        alphas[dimension] = float("nan") if value is None else float(value)
-    return alphas
-
-
-def our_report(path: Path) -> Alphas:
-    rows = agreement_report(pq.read_table(path)).agreement.to_pylist()
+def ours(path: Path, slices: tuple[str, ...] = ()) -> Alphas:
+    with duckdb.connect() as db:
+        db.execute(f"CREATE VIEW labels AS FROM read_parquet('{path}')")
+        db.execute("CREATE VIEW design AS FROM labels WHERE role = 'design'")
+        tallies = tally(db, slices, design="design", labels="labels")
+    rows = report_of(tallies, MeasureConfig(slices=slices)).agreement.to_pylist()
     return {
         row["dimension"]: row["value"]
         for row in rows
@@ -119,65 +135,79 @@ def our_report(path: Path) -> Alphas:
     }
 
 
-def compare(path: Path, rounds: int) -> None:
-    methods: dict[str, Callable[[Path], Alphas]] = {
-        "pandas pivot + krippendorff": pivot_krippendorff,
-        "pandas value counts + krippendorff": counts_krippendorff,
-        "ours, 5 statistics with intervals": ours,
-        "ours, whole report": our_report,
-    }
-    walls: dict[str, list[float]] = {name: [] for name in methods}
-    cpus: dict[str, list[float]] = {name: [] for name in methods}
-    found: dict[str, Alphas] = {}
+METHODS: dict[str, Callable[[Path], Alphas]] = {
+    "DuckDB, bare GROUP BY": bare,
+    "pandas value counts + krippendorff": value_counts,
+    "ours": ours,
+    "ours, with slices by generator": lambda path: ours(path, ("generator",)),
+}
+BARE, PANDAS = list(METHODS)[:2]
+
+
+def measure(path: Path, name: str) -> None:
+    """Run one method in this process and print its seconds, peak memory and alphas as JSON."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    alphas = METHODS[name](path)
+    found = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
+    print(json.dumps(found | {"peak": _peak(), "alphas": alphas}))
+
+
+def _peak() -> float:
+    """Peak of this process's resident memory, MiB; getrusage would count the parent's, too."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+
+
+def _apart(path: Path, name: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "benchmarks.agreement", "--file", str(path), "--only", name]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def compare(path: Path, rounds: int) -> list[str]:
+    """Lines of one size: each method in turn, several rounds."""
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in METHODS}
     for _ in range(rounds):
-        for name, method in methods.items():
-            wall, cpu = time.perf_counter(), time.process_time()
-            found[name] = method(path)
-            walls[name].append(time.perf_counter() - wall)
-            cpus[name].append(time.process_time() - cpu)
-    base = statistics.median(walls["pandas pivot + krippendorff"])
-    for name in methods:
-        wall, cpu = statistics.median(walls[name]), statistics.median(cpus[name])
-        alpha = found[name][DIMENSIONS[0]]
-        print(f"{name:36s} {wall:6.2f} s {cpu:6.2f} s CPU {base / wall:5.1f} x   {alpha:.15f}")
+        for name, runs in found.items():
+            runs.append(_apart(path, name))
+    walls = {name: _median(runs, "wall") for name, runs in found.items()}
+    lines = [f"{pq.read_metadata(path).num_rows:,} labels, {path.stat().st_size / 2**20:.0f} MiB"]
+    for name, runs in found.items():
+        alphas = runs[0]["alphas"]
+        lines.append(
+            f"  {name:34s} {walls[name]:7.2f} s {_median(runs, 'cpu'):7.2f} s CPU"
+            f" {_median(runs, 'peak'):6.0f} MiB {walls[name] / walls[BARE]:5.2f} x the GROUP BY,"
+            f" {walls[PANDAS] / walls[name]:5.2f} x faster than pandas"
+            + (f"   alpha {alphas[DIMENSIONS[0]]:.12f}" if alphas else "")
+        )
+    return lines
 
 
-def compare_consensus(labels: pa.Table) -> None:
-    start = time.process_time()
-    build_consensus(labels)
-    print(f"consensus of all {labels.num_rows} labels: {time.process_time() - start:.2f} s CPU")
-    coded = code(labels)
-    share = np.flatnonzero((coded.dimension == 0) & (coded.item < len(coded.items) // 10))
-    _, item = np.unique(coded.item[share], return_inverse=True)
-    annotator, passed = coded.annotator[share], coded.passed[share]
-    frame = pd.DataFrame({"task": item, "worker": annotator, "label": passed})
-    start = time.process_time()
-    with warnings.catch_warnings(action="ignore"):
-        theirs = DawidSkene(n_iter=20, tol=0).fit(frame)
-    crowdkit_s = time.process_time() - start
-    start = time.process_time()
-    fitted = fit(item, annotator, passed, Prior(right=0, wrong=0, iterations=20, tolerance=1e-300))
-    ours_s = time.process_time() - start
-    gap = np.abs(theirs.probas_.sort_index()[True].to_numpy() - fitted.p_pass).max()
-    print(
-        f"Dawid-Skene, 20 rounds, {item.max() + 1} items: crowd-kit {crowdkit_s:.2f} s CPU, ",
-        end="",
-    )
-    print(f"ours {ours_s:.3f} s, {crowdkit_s / ours_s:.0f} x, largest difference {gap:.1e}")
+def _median(runs: Sequence[dict[str, Any]], what: str) -> float:
+    return float(statistics.median(run[what] for run in runs))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--items", type=int, default=250_000)
+    parser.add_argument("--items", type=int, nargs="+", default=[250_000, 10_000_000])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--annotators", type=int, default=5)
+    parser.add_argument("--file", type=Path)
+    parser.add_argument("--only", choices=METHODS)
     args = parser.parse_args()
-    labels = synthetic_labels(args.items, args.annotators)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "labels.parquet"
-        pq.write_table(labels, path, compression="zstd")
-        compare(path, args.rounds)
-    compare_consensus(labels)
+    if args.only:
+        measure(args.file, args.only)
+        return
+    lines = [f"median of {args.rounds} rounds in turn; {args.annotators} annotators"]
+    for items in args.items:
+        with tempfile.TemporaryDirectory() as scratch:
+            path = Path(scratch) / "labels.parquet"
+            make(path, items, args.annotators)
+            found = [f"{items:,} items, " + (rows := compare(path, args.rounds))[0], *rows[1:]]
+        print("\n".join(found), file=sys.stderr, flush=True)
+        lines += found
+    report("agreement", lines)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,8 @@ VIEWS = (
     "labels",
     "label_progress",
     "pass_rates",
+    "measured_labels",
+    "label_distribution",
     "judgements",
     "latest_consensus",
     "latest_agreement",

@@ -2,12 +2,13 @@ from collections import Counter
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agreement import agreement_report
-from agreement.bootstrap import TOO_FEW
+from agreement.bootstrap import TOO_FEW, bootstrap_intervals
 from agreement.dawid_skene import Prior
 from agreement.report import MeasureConfig
 from agreement.statistics import ALL_EQUAL, NO_LABELS, NO_PAIRS
@@ -15,6 +16,7 @@ from warehouse.contracts import STATISTICS, TABLES
 from warehouse.errors import AgreementError
 
 QUICK = MeasureConfig(replicates=200)
+PEOPLE = MeasureConfig(slices=("annotator", "annotator_pair"), replicates=200)
 ROWS = [
     *[("v1", person, "pass") for person in "abc"],
     *[("v2", person, "fail") for person in "abc"],
@@ -35,14 +37,12 @@ def generators(labels, **of_item):
 
 
 def test_rows_keep_their_contracts(make_labels):
-    report = agreement_report(make_labels(ROWS), QUICK)
-    for name, table in (("agreement", report.agreement), ("annotators", report.annotators)):
-        expected = [c.name for c in TABLES[name].columns if c.name != "observed_at"]
-        assert table.column_names == expected
-        required = [c.name for c in TABLES[name].columns if not c.nullable]
-        assert not any(table[c].null_count for c in required if c != "observed_at")
-        keys = [tuple(row[k] for k in TABLES[name].key) for row in table.to_pylist()]
-        assert len(keys) == len(set(keys))
+    table, contract = agreement_report(make_labels(ROWS), QUICK).agreement, TABLES["agreement"]
+    assert table.column_names == [c.name for c in contract.columns if c.name != "observed_at"]
+    required = [c.name for c in contract.columns if not c.nullable]
+    assert not any(table[c].null_count for c in required if c != "observed_at")
+    keys = [tuple(row[k] for k in contract.key) for row in table.to_pylist()]
+    assert len(keys) == len(set(keys))
 
 
 def test_every_dimension_and_slice_has_every_statistic(make_labels):
@@ -82,7 +82,6 @@ def test_labels_of_other_roles_change_the_summary_and_nothing_else(make_labels):
         agreement_report(pa.concat_tables([others[0], design, others[1]]), QUICK),
     )
     assert more.agreement.equals(plain.agreement)
-    assert more.annotators.equals(plain.annotators)
     assert more.summary.drop(["dimension"]).to_pylist() == [
         {"role": "design", "labels": 9, "corrected": 0},
         {"role": "escalation", "labels": 1, "corrected": 1},
@@ -98,14 +97,13 @@ def test_escalated_labels_would_have_lowered_or_raised_alpha_had_they_counted(ma
     assert by_key(counted.agreement)[key]["value"] != by_key(right.agreement)[key]["value"]
 
 
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(st.randoms())
 def test_rows_do_not_depend_on_the_order_of_labels(make_labels, random):
     rows = ROWS[:]
     random.shuffle(rows)
     plain, shuffled = (agreement_report(make_labels(r), QUICK) for r in (ROWS, rows))
     assert shuffled.agreement.equals(plain.agreement)
-    assert shuffled.annotators.equals(plain.annotators)
 
 
 def test_other_annotator_ids_give_the_same_agreement_and_the_same_measurement(make_labels):
@@ -140,10 +138,10 @@ def test_a_dimension_without_labels_gets_rows_with_the_reason(make_labels):
     assert (row["value"], row["low"], row["reason"], row["items"]) == (None, None, NO_LABELS, 0)
 
 
-def test_no_labels_at_all_give_reasons_and_no_annotators(make_labels):
+def test_no_labels_at_all_give_reasons(make_labels):
     report = agreement_report(make_labels([]), QUICK, ["shape"])
     assert set(report.agreement["reason"].to_pylist()) == {NO_LABELS}
-    assert (report.annotators.num_rows, report.summary.num_rows) == (0, 0)
+    assert (report.summary.num_rows, report.pairs.num_rows) == (0, 0)
 
 
 @pytest.mark.parametrize(
@@ -200,6 +198,103 @@ def test_further_attributes_become_slices(make_labels):
     config = MeasureConfig(slices=("style",), replicates=200)
     parts = {part for _, part, _ in by_key(agreement_report(labels, config).agreement)}
     assert parts == {"all", "style=ink", "style=oil"}
+
+
+def test_a_slice_without_values_gives_no_rows(make_labels):
+    labels = make_labels(ROWS).append_column("attributes", pa.array(["{}"] * len(ROWS)))
+    config = MeasureConfig(slices=("attributes", "attribute.style"), replicates=200)
+    parts = {part for _, part, _ in by_key(agreement_report(labels, config).agreement)}
+    assert parts == {"all"}
+
+
+def test_a_slice_where_nobody_met_has_rows_with_the_reason(make_labels):
+    labels = generators(make_labels([*ROWS, ("v4", "a", "pass")]), v1="x", v2="x", v3="x", v4="y")
+    row = by_key(agreement_report(labels, QUICK).agreement)["shape", "generator=y", "alpha"]
+    assert (row["value"], row["reason"], row["items"]) == (None, NO_PAIRS, 1)
+
+
+def test_an_annotator_is_measured_against_each_other_annotator(make_labels):
+    rows = by_key(agreement_report(make_labels(ROWS), PEOPLE).agreement)
+    found = {
+        name: rows["shape", f"annotator={name}", "raw"] for name in "abc"
+    }  # a and b differ from c on v3 alone
+    assert {name: row["value"] for name, row in found.items()} == pytest.approx(
+        {"a": 5 / 6, "b": 5 / 6, "c": 4 / 6}
+    )
+    assert {(row["items"], row["labels"], row["annotators"]) for row in found.values()} == {
+        (3, 9, 3)
+    }
+
+
+def test_two_annotators_are_measured_on_the_items_of_both(make_labels):
+    rows = by_key(agreement_report(make_labels([*ROWS, ("v4", "a", "pass")]), PEOPLE).agreement)
+    found = {part: r for (_, part, statistic), r in rows.items() if statistic == "raw"}
+    assert found["annotator_pair=a|b"]["value"] == 1
+    assert found["annotator_pair=b|c"]["value"] == pytest.approx(2 / 3)
+    facts = found["annotator_pair=a|c"]
+    assert (facts["items"], facts["labels"], facts["annotators"]) == (3, 6, 2)
+
+
+def test_a_pair_is_measured_as_if_there_were_no_others(bluebirds):
+    labels = bluebirds[0]
+    people = sorted(set(labels["annotator_id"].to_pylist()))[:4]
+    few = labels.filter(pc.is_in(labels["annotator_id"], pa.array(people)))
+    two = labels.filter(pc.is_in(labels["annotator_id"], pa.array(people[:2])))
+    among, alone = (by_key(agreement_report(part, PEOPLE).agreement) for part in (few, two))
+    pair = f"annotator_pair={people[0]}|{people[1]}"
+    for statistic in STATISTICS:
+        row = among["shape", pair, statistic]
+        for other in (alone["shape", pair, statistic], alone["shape", "all", statistic]):
+            assert [row[k] for k in ("value", "low", "high")] == [
+                other[k] for k in ("value", "low", "high")
+            ]
+
+
+def test_slices_with_the_same_counts_are_measured_once(make_labels, monkeypatch):
+    rng = np.random.default_rng(1)
+    rows = [
+        (f"v{item}", f"a{person:02}", str(rng.choice(["pass", "fail"])))
+        for item in range(40)
+        for person in rng.choice(60, 10, replace=False)
+    ]
+    measured = []
+
+    def counted(*arguments, **options):
+        measured.append(arguments)
+        return bootstrap_intervals(*arguments, **options)
+
+    monkeypatch.setattr("agreement.bootstrap.bootstrap_intervals", counted)
+    config = MeasureConfig(slices=("annotator_pair",), replicates=100)
+    slices = agreement_report(make_labels(rows), config).agreement.num_rows // len(STATISTICS)
+    assert len(measured) * 5 < slices
+
+
+def test_the_default_slices_are_taken_where_the_labels_have_them(make_labels):
+    labels = make_labels(ROWS).append_column("week", pa.array(["2026-W47"] * len(ROWS)))
+    parts = {part for _, part, _ in by_key(agreement_report(labels, QUICK).agreement)}
+    assert parts == {"all", "generator=solid", "week=2026-W47"}
+
+
+def test_a_slice_that_nobody_knows_is_refused_with_those_there_are(make_labels):
+    config = MeasureConfig(slices=("wek",), replicates=200)
+    words = "'wek'.* all, prompt_id, generator, .*annotator, annotator_pair"
+    with pytest.raises(AgreementError, match=words):
+        agreement_report(make_labels(ROWS), config)
+
+
+def test_labels_that_cannot_be_counted_are_refused(make_labels):
+    with pytest.raises(AgreementError, match="a value outside pass, fail"):
+        agreement_report(make_labels([("v1", "a", "Pass")]), QUICK)
+    with pytest.raises(AgreementError, match="no column role"):
+        agreement_report(make_labels(ROWS).drop(["role"]), QUICK)
+    with pytest.raises(AgreementError, match="1 design labels repeat an annotator's answer"):
+        agreement_report(make_labels([*ROWS, ("v1", "a", "fail")]), QUICK)
+
+
+def test_every_row_says_what_its_interval_draws(make_labels):
+    for unit in ("item", "prompt"):
+        report = agreement_report(make_labels(ROWS), MeasureConfig(replicates=200, unit=unit))
+        assert set(report.agreement["unit"].to_pylist()) == {unit}
 
 
 @pytest.mark.parametrize(

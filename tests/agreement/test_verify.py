@@ -25,7 +25,7 @@ def test_the_real_crowd_gives_the_same_numbers_in_both_libraries(bluebirds):
     assert max(abs(alpha["difference"]), abs(kappa["difference"])) < 1e-9
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(labels_of_few)
 def test_differences_stay_below_a_billionth_and_gaps_are_null(make_labels, rows):
     for row in verify(make_labels(rows)).to_pylist():
@@ -40,6 +40,16 @@ def test_kappa_is_compared_on_the_items_with_the_most_frequent_number_of_labels(
     two = [(f"w{n}", p, "pass") for n in range(4) for p in "ab"]
     alpha, kappa = verify(make_labels([*three, *two])).to_pylist()
     assert (alpha["items"], kappa["items"]) == (9, 5)
+
+
+def test_slices_are_compared_each_by_itself(bluebirds):
+    labels = bluebirds[0]
+    halves = pa.array([f"h{int(item) % 2}" for item in labels["item_id"].to_pylist()])
+    rows = verify(labels.append_column("half", halves), ["half", "week"]).to_pylist()
+    items = {(row["slice"], row["statistic"]): row["items"] for row in rows}
+    assert {part for part, _ in items} == {"all", "half=h0", "half=h1"}
+    assert items["half=h0", "alpha"] + items["half=h1", "alpha"] == items["all", "alpha"] == 108
+    assert max(abs(row["difference"]) for row in rows) < 1e-9
 
 
 def test_only_design_labels_are_compared(make_labels, bluebirds):
