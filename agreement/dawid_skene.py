@@ -1,9 +1,12 @@
-"""Two-coin Dawid-Skene: which label is true, and how often each annotator errs, from labels alone.
+"""Dawid-Skene: which label is true, and how often each annotator errs, from labels alone.
 
 Each item is pass with probability `prevalence`; annotator a says pass on a passing item with
 probability sensitivity_a and fail on a failing item with probability specificity_a, independently
-given the truth. EM alternates P(pass) of the items and the annotators' two coins. Beta priors keep
-both coins away from 0 and 1 where an annotator gave few labels.
+given the truth (*two coins*; with *one coin*, both are the same accuracy). EM alternates P(pass) of
+the items and the annotators' coins, and never lowers the likelihood of the labels times the prior.
+Beta priors keep the coins away from 0 and 1 where an annotator gave few labels. Prevalence has
+none: two imagined items on either side cost two points of accuracy on 40 items of which 95 % pass,
+and win at most one anywhere (measured on simulated batches).
 
 Coins and prevalence are learned from items with two labels or more. A single label says nothing
 about who errs, and EM on single labels alone drifts to calling everything pass or everything fail;
@@ -13,7 +16,8 @@ Items that got the same labels from the same annotators are one *pattern* with a
 annotators make a few hundred patterns out of any number of items.
 
 Sources: Dawid and Skene (1979), Maximum likelihood estimation of observer error-rates using the EM
-algorithm; priors as in Raykar et al. (2010), Learning from crowds.
+algorithm; priors as in Raykar et al. (2010), Learning from crowds; one coin as in Liu, Peng and
+Ihler (2012), Variational inference for crowdsourcing.
 """
 
 from __future__ import annotations
@@ -32,6 +36,8 @@ from warehouse.errors import AgreementError
 logger = logging.getLogger(__name__)
 
 EDGE = 1e-10  # probabilities stay this far from 0 and 1, so that logarithms are finite
+SURE = 700.0  # log odds beyond which P is 0 in any case, and exp overflows
+LARGEST = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -95,11 +101,15 @@ class Fit:
 
 @dataclass(frozen=True)
 class _Patterns:
-    """U patterns of labels. pattern, code (L',): one row per label; code = 2 annotator + pass."""
+    """U patterns of labels, those with most labels first.
+
+    A label's code is 2 annotator + pass. Column j holds the code of the j-th label of every pattern
+    that has more than j labels, which are the first ones.
+    """
 
     weight: FloatArray  # (U,) items with this pattern that teach: 0 for a single label
-    pattern: IntArray
-    code: IntArray
+    columns: list[IntArray]
+    codes: int
     of_item: IntArray  # (N,) pattern of each item
 
 
@@ -110,12 +120,21 @@ class _Coins:
     prevalence: float
 
 
-def fit(item: IntArray, annotator: IntArray, passed: BoolArray, prior: Prior | None = None) -> Fit:
+def fit(
+    item: IntArray,
+    annotator: IntArray,
+    passed: BoolArray,
+    prior: Prior | None = None,
+    *,
+    one_coin: bool = False,
+) -> Fit:
     """Fit the model by EM, started from each item's share of pass labels.
 
     item, annotator, passed: (L,) one entry per label; items 0..N-1 and annotators 0..A-1 each have
         a label. An annotator's labels count once per entry.
-    Returns: the same bits for any order of the entries and any numbering of the annotators.
+    one_coin: sensitivity and specificity of an annotator are equal; the prior counts once.
+    Returns: where nobody labels an item twice, the same bits for any order of the entries and any
+        numbering of the annotators.
     Raises: AgreementError where there are no labels.
     Cost: each round O(labels of distinct patterns).
 
@@ -128,8 +147,8 @@ def fit(item: IntArray, annotator: IntArray, passed: BoolArray, prior: Prior | N
         raise AgreementError("Dawid-Skene: no labels; ingest design labels first")
     prior = prior or Prior()
     rank = canonical_annotators(item, annotator, passed)
-    patterns = _patterns(item, 2 * rank[annotator] + passed)
-    shares, coins, rounds, moved = _em(patterns, len(rank), prior)
+    patterns = _patterns(item, 2 * rank[annotator] + passed, 2 * len(rank))
+    shares, coins, rounds, moved = _em(patterns, prior, one_coin=one_coin)
     if converged := moved <= prior.tolerance:
         logger.debug("Dawid-Skene converged after %d rounds", rounds)
     else:
@@ -145,47 +164,61 @@ def fit(item: IntArray, annotator: IntArray, passed: BoolArray, prior: Prior | N
 
 
 def _em(
-    patterns: _Patterns, annotators: int, prior: Prior
+    patterns: _Patterns, prior: Prior, *, one_coin: bool
 ) -> tuple[FloatArray, _Coins, int, float]:
     """P(pass) per pattern, coins, rounds done, and the last round's largest move."""
-    said_pass = np.bincount(patterns.pattern, weights=patterns.code % 2)
-    p = said_pass / np.bincount(patterns.pattern)
+    says_pass = np.arange(patterns.codes) % 2
+    p = _per_pattern(patterns, says_pass) / _per_pattern(patterns, np.ones(patterns.codes))
     moved, rounds = np.inf, 0
-    coins = _maximise(patterns, p, annotators, prior)
+    coins = _maximise(patterns, p, prior, one_coin=one_coin)
     while moved > prior.tolerance and rounds < prior.iterations:
         before, p = p, _expect(patterns, coins)
-        coins = _maximise(patterns, p, annotators, prior)
+        coins = _maximise(patterns, p, prior, one_coin=one_coin)
         moved, rounds = float(np.abs(p - before).max()), rounds + 1
     return p, coins, rounds, moved
 
 
 def _expect(patterns: _Patterns, coins: _Coins) -> FloatArray:
     """P(pass) per pattern given the coins: (U,)."""
-    evidence = np.empty(2 * len(coins.sensitivity))
+    evidence = np.empty(patterns.codes)
     evidence[1::2] = np.log(coins.sensitivity) - np.log1p(-coins.specificity)
     evidence[0::2] = np.log1p(-coins.sensitivity) - np.log(coins.specificity)
-    odds = _sums(patterns.pattern, evidence[patterns.code], len(patterns.weight))
+    odds = _per_pattern(patterns, evidence)
     odds += np.log(coins.prevalence) - np.log1p(-coins.prevalence)
-    p: FloatArray = np.exp(-np.logaddexp(0, -odds))
+    p: FloatArray = 1 / (1 + np.exp(np.minimum(-odds, SURE)))
     return p
 
 
-def _maximise(patterns: _Patterns, p: FloatArray, annotators: int, prior: Prior) -> _Coins:
+def _maximise(patterns: _Patterns, p: FloatArray, prior: Prior, *, one_coin: bool) -> _Coins:
     """Coins given P(pass) per pattern."""
     on_pass, on_fail = patterns.weight * p, patterns.weight * (1 - p)
-    codes = 2 * annotators
-    passing = _sums(patterns.code, on_pass[patterns.pattern], codes)
-    failing = _sums(patterns.code, on_fail[patterns.pattern], codes)
+    passing, failing = _per_code(patterns, on_pass), _per_code(patterns, on_fail)
+    right_on_pass, wrong_on_pass = passing[1::2], passing[0::2]
+    right_on_fail, wrong_on_fail = failing[0::2], failing[1::2]
+    if one_coin:
+        right_on_pass = right_on_fail = right_on_pass + right_on_fail
+        wrong_on_pass = wrong_on_fail = wrong_on_pass + wrong_on_fail
     return _Coins(
-        _coin(passing[1::2], passing[0::2], prior),
-        _coin(failing[0::2], failing[1::2], prior),
+        _coin(right_on_pass, wrong_on_pass, prior),
+        _coin(right_on_fail, wrong_on_fail, prior),
         float(_share(on_pass.sum(keepdims=True), on_fail.sum(keepdims=True))[0]),
     )
 
 
-def _sums(group: IntArray, values: FloatArray, groups: int) -> FloatArray:
-    """Sum of the values in each group, added in the order of the entries."""
-    return np.bincount(group, values, groups).astype(np.float64, copy=False)
+def _per_pattern(patterns: _Patterns, value: FloatArray | IntArray) -> FloatArray:
+    """Sum of the values of each pattern's codes: (U,)."""
+    sums = np.zeros(len(patterns.weight))
+    for column in patterns.columns:
+        sums[: len(column)] += value[column]
+    return sums
+
+
+def _per_code(patterns: _Patterns, value: FloatArray) -> FloatArray:
+    """Sum of the values of the patterns that hold each code: (codes,)."""
+    sums = np.zeros(patterns.codes)
+    for column in patterns.columns:
+        sums += np.bincount(column, value[: len(column)], patterns.codes)
+    return sums
 
 
 def _coin(right: FloatArray, wrong: FloatArray, prior: Prior) -> FloatArray:
@@ -201,45 +234,39 @@ def _share(part: FloatArray, rest: FloatArray) -> FloatArray:
     return clipped
 
 
-def _patterns(item: IntArray, code: IntArray) -> _Patterns:
+def _patterns(item: IntArray, code: IntArray, codes: int) -> _Patterns:
     """Items with the same labels put together, in an order that depends on the labels alone."""
-    width = int(code.max()) + 1
-    keys = np.sort(item * width + code)
-    item, code = keys // width, keys % width
+    keys = np.sort(item * codes + code)
+    item, code = keys // codes, keys % codes
     count = np.bincount(item)
     assert count.all(), "items must be numbered without gaps"
     starts = np.cumsum(count) - count
     of_item = np.empty(len(count), dtype=np.int64)
-    firsts: list[IntArray] = []
-    for n in np.unique(count):
+    blocks: list[IntArray] = []
+    for n in np.unique(count)[::-1]:
         items = np.flatnonzero(count == n)
         rows = code[starts[items][:, None] + np.arange(n)]
-        first, group = _equal_rows(rows, width)
-        of_item[items] = group + sum(len(known) for known in firsts)
-        firsts.append(items[first])
-    first = np.concatenate(firsts)
-    return _Patterns(
-        np.where(count[first] > 1, np.bincount(of_item), 0).astype(np.float64),
-        np.repeat(np.arange(len(first)), count[first]),
-        code[_ranges(starts[first], count[first])],
-        of_item,
-    )
-
-
-def _ranges(starts: IntArray, sizes: IntArray) -> IntArray:
-    """Ranges one after the other.
-
-    >>> _ranges(np.array([7, 2]), np.array([2, 3]))
-    array([7, 8, 2, 3, 4])
-    """
-    ends = np.cumsum(sizes)
-    return np.arange(sizes.sum()) + np.repeat(starts - ends + sizes, sizes)
+        first, group = _equal_rows(rows, codes)
+        of_item[items] = group + sum(map(len, blocks))
+        blocks.append(rows[first])
+    columns = [
+        np.concatenate([block[:, j] for block in blocks if block.shape[1] > j])
+        for j in range(blocks[0].shape[1])
+    ]
+    weight = np.bincount(of_item).astype(np.float64)
+    weight[len(columns[1]) if len(columns) > 1 else 0 :] = 0  # patterns of a single label
+    return _Patterns(weight, columns, codes, of_item)
 
 
 def _equal_rows(rows: IntArray, width: int) -> tuple[IntArray, IntArray]:
-    """First row of each group of equal rows, and each row's group; groups in ascending order."""
-    group = np.zeros(len(rows), dtype=np.int64)
-    first = np.zeros(1, dtype=np.int64)
-    for column in rows.T:
-        _, first, group = np.unique(group * width + column, return_index=True, return_inverse=True)
+    """First row of each group of equal rows, and each row's group; groups in ascending order.
+
+    rows: (N, n) numbers below width. As many columns as an int64 can hold are compared at once.
+    """
+    key, span = rows[:, 0], width
+    for column in rows.T[1:]:
+        if span > LARGEST // width:
+            key, span = np.unique(key, return_inverse=True)[1], len(rows)
+        key, span = key * width + column, span * width
+    _, first, group = np.unique(key, return_index=True, return_inverse=True)
     return first, group

@@ -399,8 +399,8 @@ CONSENSUS = _table(
     DIMENSION,
     Column("label", "string", "the decision", check=one_of("label", (*LABELS, "undecided"))),
     Column("p_pass", "float64", "P(pass), rounded to 1e-6", check=share("p_pass")),
-    Column("n_pass", "int32", "design labels saying pass", check="n_pass >= 0"),
-    Column("n_fail", "int32", "design labels saying fail", check="n_fail >= 0"),
+    Column("n_pass", "int32", "labels that count saying pass", check="n_pass >= 0"),
+    Column("n_fail", "int32", "labels that count saying fail", check="n_fail >= 0"),
     Column("method", "string", "how it was decided", check=one_of("method", METHODS)),
 )
 

@@ -4,7 +4,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from crowdkit.aggregation import DawidSkene
+from crowdkit.aggregation import DawidSkene, OneCoinDawidSkene
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,20 +30,64 @@ def numbered(values):
     return np.unique(values, return_inverse=True)[1]
 
 
+def log_posterior(item, annotator, passed, found, prior, *, one_coin=False):
+    """Of the labels of items with two or more, and of the prior's imagined labels."""
+    coins = (found.sensitivity, found.specificity, np.log(found.prevalence))
+    on_pass = np.bincount(
+        item, np.log(np.where(passed, coins[0][annotator], 1 - coins[0][annotator]))
+    )
+    on_fail = np.bincount(
+        item, np.log(np.where(passed, 1 - coins[1][annotator], coins[1][annotator]))
+    )
+    odds = np.logaddexp(on_pass + coins[2], on_fail + np.log1p(-found.prevalence))
+    imagined = sum(
+        prior.right * np.log(coin).sum() + prior.wrong * np.log1p(-coin).sum()
+        for coin in coins[: 1 if one_coin else 2]
+    )
+    return odds[np.bincount(item) > 1].sum() + imagined
+
+
 @pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning")  # crowd-kit's use of pandas
 @pytest.mark.parametrize("annotators", [5, 40])
 def test_without_priors_it_equals_crowd_kit(annotators):
     item, annotator, passed, _, _ = crowd(400, annotators, seed=1)
     frame = pd.DataFrame({"task": item, "worker": annotator, "label": passed})
     theirs = DawidSkene(n_iter=60, tol=1e-12).fit(frame)
-    ours = fit(item, annotator, passed, Prior(right=0, wrong=0, iterations=60))
+    rounds = len(theirs.loss_history_)
+    ours = fit(item, annotator, passed, Prior(right=0, wrong=0, iterations=rounds))
     probabilities = theirs.probas_.sort_index()[True].to_numpy()
-    assert np.abs(ours.p_pass - probabilities).max() < 1e-3
+    assert np.abs(ours.p_pass - probabilities).max() < 1e-9
     errors = theirs.errors_
     sensitivity = errors[True].xs(True, level="label").sort_index().to_numpy()
-    assert np.abs(ours.sensitivity - sensitivity).max() < 1e-3
+    assert np.abs(ours.sensitivity - sensitivity).max() < 1e-9
     specificity = errors[False].xs(False, level="label").sort_index().to_numpy()
-    assert np.abs(ours.specificity - specificity).max() < 1e-3
+    assert np.abs(ours.specificity - specificity).max() < 1e-9
+
+
+@pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning")
+@pytest.mark.parametrize("annotators", [5, 40])
+def test_one_coin_without_priors_equals_crowd_kit(annotators):
+    item, annotator, passed, _, _ = crowd(400, annotators, seed=1)
+    frame = pd.DataFrame({"task": item, "worker": annotator, "label": passed})
+    theirs = OneCoinDawidSkene(n_iter=60, tol=1e-12).fit(frame)
+    rounds = len(theirs.loss_history_)
+    ours = fit(item, annotator, passed, Prior(0, 0, iterations=rounds), one_coin=True)
+    probabilities = theirs.probas_.sort_index()[True].to_numpy()
+    assert np.abs(ours.p_pass - probabilities).max() < 1e-9
+    assert np.abs(ours.sensitivity - theirs.skills_.sort_index().to_numpy()).max() < 1e-9
+    assert ours.specificity.tolist() == ours.sensitivity.tolist()
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 10**6), st.sampled_from([(4, 1), (0, 0), (0.5, 0.5)]), st.booleans())
+def test_no_round_lowers_the_likelihood_times_the_prior(seed, counts, one_coin):
+    item, annotator, passed, _, _ = crowd(30, 5, seed=seed, per_item=(1, 5))
+    values = []
+    for rounds in range(1, 12):
+        prior = Prior(*counts, iterations=rounds)
+        found = fit(item, annotator, passed, prior, one_coin=one_coin)
+        values.append(log_posterior(item, annotator, passed, found, prior, one_coin=one_coin))
+    assert (np.diff(values) >= -1e-6).all()  # coins stop at 1e-10: that costs no more
 
 
 def test_it_finds_the_coins_and_beats_the_majority():
@@ -58,8 +102,10 @@ def test_it_finds_the_coins_and_beats_the_majority():
 
 
 @settings(max_examples=60)
-@given(st.integers(0, 10**6), st.integers(1, 30), st.integers(1, 6))
-def test_bits_do_not_depend_on_the_order_of_labels_or_the_names_of_annotators(seed, items, people):
+@given(st.integers(0, 10**6), st.integers(1, 30), st.integers(1, 6), st.booleans())
+def test_bits_do_not_depend_on_the_order_of_labels_or_the_names_of_annotators(
+    seed, items, people, one_coin
+):
     rng = np.random.default_rng(seed)
     rows = np.argwhere(rng.random((items, people)) < 0.7)
     if not len(rows):
@@ -68,20 +114,68 @@ def test_bits_do_not_depend_on_the_order_of_labels_or_the_names_of_annotators(se
     passed = rng.random(len(item)) < 0.6
     shuffled = rng.permutation(len(item))
     renamed = rng.permutation(annotator.max() + 1)
-    plain = fit(item, annotator, passed)
-    other = fit(item[shuffled], renamed[annotator][shuffled], passed[shuffled])
+    plain = fit(item, annotator, passed, one_coin=one_coin)
+    other = fit(item[shuffled], renamed[annotator][shuffled], passed[shuffled], one_coin=one_coin)
     assert other.p_pass.tobytes() == plain.p_pass.tobytes()
     assert other.sensitivity[renamed].tobytes() == plain.sensitivity.tobytes()
     assert other.specificity[renamed].tobytes() == plain.specificity.tobytes()
 
 
 @settings(max_examples=40)
-@given(st.integers(0, 10**6))
-def test_swapping_pass_and_fail_mirrors_the_result(seed):
+@given(st.integers(0, 10**6), st.booleans())
+def test_swapping_pass_and_fail_mirrors_the_result(seed, one_coin):
     item, annotator, passed, _, _ = crowd(40, 4, seed=seed, per_item=(2, 5))
-    plain, swapped = fit(item, annotator, passed), fit(item, annotator, ~passed)
+    plain = fit(item, annotator, passed, one_coin=one_coin)
+    swapped = fit(item, annotator, ~passed, one_coin=one_coin)
     assert plain.p_pass == pytest.approx(1 - swapped.p_pass, abs=1e-6)
     assert plain.sensitivity == pytest.approx(swapped.specificity, abs=1e-6)
+
+
+def test_one_coin_finds_the_accuracy_of_annotators_who_err_alike_on_pass_and_fail():
+    rng = np.random.default_rng(5)
+    item = np.repeat(np.arange(20_000), 3)
+    annotator = np.argsort(rng.random((20_000, 6)), axis=1)[:, :3].ravel()
+    truth, accuracy = rng.random(20_000) < 0.8, np.linspace(0.6, 0.95, 6)
+    passed = (rng.random(60_000) < accuracy[annotator]) == truth[item]
+    found = fit(item, annotator, passed, one_coin=True)
+    assert np.abs(found.sensitivity - accuracy).max() < 0.02
+    assert found.prevalence == pytest.approx(0.8, abs=0.02)
+
+
+def test_annotators_who_said_the_same_get_the_same_coins():
+    item, annotator, passed, _, _ = crowd(60, 5, seed=9)
+    twin = annotator == 2
+    found = fit(
+        np.concatenate([item, item[twin]]),
+        np.concatenate([annotator, np.full(twin.sum(), 5)]),
+        np.concatenate([passed, passed[twin]]),
+    )
+    assert found.sensitivity[5] == found.sensitivity[2]
+    assert found.specificity[5] == found.specificity[2]
+
+
+def test_many_labels_an_item_are_compared_in_full():
+    """Sixty labels are more than one number can hold: items 0 and 1 differ in the first alone."""
+    said = np.ones((4, 60), dtype=bool)
+    said[1, 0], said[2], said[3] = False, False, False
+    found = fit(np.repeat(np.arange(4), 60), np.tile(np.arange(60), 4), said.ravel())
+    assert found.sensitivity[0] < found.sensitivity[1]
+    assert found.p_pass == pytest.approx([1, 1, 0, 0])
+
+
+def test_annotators_of_the_real_crowd_are_ranked_as_the_truth_ranks_them(bluebirds):
+    labels, gold = bluebirds
+    frame = labels.to_pandas()
+    passed = (frame["value"] == "pass").to_numpy()
+    people, annotator = np.unique(frame["annotator_id"], return_inverse=True)
+    right = (frame["value"] == frame["item_id"].map(gold)).groupby(annotator).mean()
+    found = fit(numbered(frame["item_id"]), annotator, passed)
+    share = found.prevalence
+    accuracy = pd.Series(share * found.sensitivity + (1 - share) * found.specificity)
+    assert len(people) == 39
+    assert accuracy.corr(right, method="spearman") > 0.95
+    assert accuracy.idxmax() == right.idxmax()
+    assert accuracy.idxmin() == right.idxmin()
 
 
 def test_items_with_the_same_labels_of_the_same_people_share_one_probability():
