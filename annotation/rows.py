@@ -24,15 +24,15 @@ def raw_rows(path: Path, required: Sequence[str]) -> list[Any]:
     readers = {".jsonl": _jsonl, ".csv": _csv, ".parquet": _parquet}
     reader = readers.get(path.suffix.lower())
     if reader is None:
-        raise AnnotationError(f"items {path}: ending {path.suffix!r} is none of {list(readers)}")
+        raise AnnotationError(f"{path}: ending {path.suffix!r} is none of {list(readers)}")
     if not path.is_file():
-        raise AnnotationError(f"items {path}: no such file; correct the path")
+        raise AnnotationError(f"{path}: no such file; correct the path")
     try:
         return list(reader(path, required))
     except (pa.ArrowException, OSError, KeyError) as error:
         words = " ".join(str(error).split())[:200]
         kind = path.suffix[1:].upper() if path.suffix != ".parquet" else "Parquet"
-        raise AnnotationError(f"items {path}: no readable {kind} ({words})") from error
+        raise AnnotationError(f"{path}: no readable {kind} ({words})") from error
 
 
 def _jsonl(path: Path, required: Sequence[str]) -> Iterator[Any]:
@@ -73,8 +73,8 @@ def _check_header(path: Path, header: Sequence[str], required: Sequence[str]) ->
     missing = [name for name in required if name not in header]
     if missing:
         raise AnnotationError(
-            f"items {path}: no column {', '.join(missing)}; there are: {', '.join(header)[:200]}"
+            f"{path}: no column {', '.join(missing)}; there are: {', '.join(header)[:200]}"
         )
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
-        raise AnnotationError(f"items {path}: column {twice[0]!r} stands twice; rename one")
+        raise AnnotationError(f"{path}: column {twice[0]!r} stands twice; rename one")
