@@ -23,11 +23,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 
+from agreement.intervals import wilson
 from agreement.labels import FloatArray, IntArray
 from warehouse.contracts import LABELS
 from warehouse.digest import P_DIGITS
@@ -144,24 +144,6 @@ def calibration_error(rows: list[Bin]) -> float | None:
     return sum(row.items * abs(row.share - row.mean_p) for row in rows) / items
 
 
-def wilson(successes: int, trials: int, level: float = LEVEL) -> tuple[float, float]:
-    """Wilson's score interval of a proportion.
-
-    Raises: AgreementError where nothing was tried, or more succeeded than were tried.
-
-    >>> low, high = wilson(8, 10)
-    >>> round(low, 4), round(high, 4)
-    (0.4902, 0.9433)
-    """
-    if not 0 <= successes <= trials or not trials:
-        raise AgreementError(f"{successes} of {trials}: no proportion to give an interval of")
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    share, weight = successes / trials, z * z / trials
-    centre = (share + weight / 2) / (1 + weight)
-    half = z / (1 + weight) * (share * (1 - share) / trials + weight / trials / 4) ** 0.5
-    return max(0.0, centre - half), min(1.0, centre + half)
-
-
 def _check(p: FloatArray, truth: IntArray) -> None:
     if p.shape != truth.shape or p.ndim != 1:
         raise AgreementError(f"P of shape {p.shape}, truth of shape {truth.shape}: give (N,) twice")
@@ -235,13 +217,13 @@ def _left_out(x: FloatArray, y: IntArray, slope: float, intercept: float) -> Flo
 
 def _bins(p: FloatArray, passed: IntArray, bins: int) -> Iterator[Bin]:
     place = np.searchsorted(np.arange(1, bins) / bins, p, side="right")
-    items = np.bincount(place, minlength=bins).tolist()
-    means = np.bincount(place, p, bins).tolist()
-    passing = np.bincount(place[passed == 1], minlength=bins).tolist()
+    items = np.bincount(place, minlength=bins)
+    sums = np.bincount(place, p, bins)
+    passing = np.bincount(place[passed == 1], minlength=bins)
+    low, high = wilson(passing, items)
     for n in np.flatnonzero(items).tolist():
-        share = passing[n] / items[n]
-        interval = wilson(passing[n], items[n])
-        yield Bin(n / bins, (n + 1) / bins, items[n], means[n] / items[n], share, *interval)
+        numbers = (sums[n] / items[n], passing[n] / items[n], low[n], high[n])
+        yield Bin(n / bins, (n + 1) / bins, int(items[n]), *map(float, numbers))
 
 
 def _brier(p: FloatArray, y: IntArray) -> float:

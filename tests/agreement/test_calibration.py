@@ -5,14 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
-from statsmodels.stats.proportion import proportion_confint
 
 from agreement.calibration import (
     SPREAD,
     calibrate,
     calibration_error,
     reliability,
-    wilson,
 )
 from warehouse.errors import AgreementError
 
@@ -172,18 +170,9 @@ def test_the_calibration_error_is_the_mean_gap_and_shrinks_when_p_is_mended():
     assert calibration_error([]) is None
 
 
-@given(st.integers(1, 500), st.floats(0, 1), st.sampled_from([0.8, 0.95]))
-def test_wilsons_interval_is_that_of_statsmodels(trials, share, level):
-    successes = round(share * trials)
-    low, high = proportion_confint(successes, trials, alpha=1 - level, method="wilson")
-    assert wilson(successes, trials, level) == pytest.approx((max(low, 0), min(high, 1)), abs=1e-9)
-
-
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: wilson(0, 0), "0 of 0"),
-        (lambda: wilson(3, 2), "3 of 2"),
         (lambda: reliability(np.ones(2), np.ones(2, dtype=int), bins=0), "0 bins"),
         (lambda: calibrate(np.ones(2), np.ones(3, dtype=int)), "shape"),
         (lambda: calibrate(np.array([0.5, 1.5]), np.ones(2, dtype=int)), "1.5"),
