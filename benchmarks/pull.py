@@ -16,39 +16,28 @@ import statistics
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from annotation import server
 from annotation.client import IMPORT_BATCH, PAGE, Client, Project
 from annotation.labeling import DEFAULT_DIMENSIONS, OBJECT
 from annotation.members import sign_up
 from annotation.paging import BEFORE_ALL, after, question
 from annotation.projects import ensure_project
 from annotation.pull import OVERLAP, gone_ids, task_ids
+from annotation.server import LabelStudio
+from benchmarks.label_studio import label_studio
 from benchmarks.machine import report
 from flows.annotate import ingest_project
 from flows.settings import Settings
 
-ROOT = Path(__file__).parents[1]
 ANNOTATORS = ("Ana", "Ben", "Cyd")
 CHANGED = 50
 SKIPPED = 50  # one task of so many has an annotator who skipped
 FIRST_TIMES, CHANGED_SHARE, IDLE_SECONDS = 1.2, 0.03, 1.0  # what issue 3 allows
-
-
-@contextmanager
-def label_studio(folder: Path) -> Iterator[server.LabelStudio]:
-    binary = ROOT / ".venv-labelstudio" / "bin" / "label-studio"
-    template = server.prepare_template(ROOT / ".cache" / "labelstudio-template", binary)
-    media = folder / "media"
-    media.mkdir(parents=True)
-    with server.start(folder / "server", binary, media, template=template) as running:
-        yield running
 
 
 def answers(number: int, annotator: int) -> list[dict[str, Any]]:
@@ -90,7 +79,7 @@ def labelled_task(number: int, source: str, users: Sequence[int]) -> dict[str, A
     return {"data": data, "annotations": annotations}
 
 
-def filled_project(running: server.LabelStudio, client: Client, tasks: int) -> Project:
+def filled_project(running: LabelStudio, client: Client, tasks: int) -> Project:
     emails = {name: f"{name.lower()}@annotators.example" for name in ANNOTATORS}
     people = sign_up(client, emails, running.home / "annotators.json")
     users = [person.whoami().id for person in people.values()]
@@ -102,7 +91,7 @@ def filled_project(running: server.LabelStudio, client: Client, tasks: int) -> P
     return project
 
 
-def bare(running: server.LabelStudio, project: Project, ids: Sequence[int]) -> float:
+def bare(running: LabelStudio, project: Project, ids: Sequence[int]) -> float:
     """Seconds of a client that reads the pages of these tasks and forgets them."""
     headers = {"Authorization": f"Token {running.token}"}
     begun = time.perf_counter()
@@ -135,7 +124,7 @@ def verdict(value: float, allowed: float) -> str:
     return "kept" if value <= allowed else "MISSED"
 
 
-def measure(running: server.LabelStudio, tasks: int, rounds: int, folder: Path) -> list[str]:
+def measure(running: LabelStudio, tasks: int, rounds: int, folder: Path) -> list[str]:
     client = Client(running.url, running.token, timeout=120)
     begun = time.perf_counter()
     project = filled_project(running, client, tasks)

@@ -22,7 +22,7 @@ from annotation.projects import (
 )
 from annotation.pull import Observed, gone_ids, pull, pulling, unchanged_tasks
 from flows.idle import recall, remember
-from flows.ingest import Ingested, ingest
+from flows.ingest import Ingested, Origin, ingest
 from flows.known import LastPull, last_pull, live_tasks
 from flows.labelling import Labelling, known_labelling, project_rows
 from flows.settings import Settings, owned
@@ -139,6 +139,20 @@ class Pulled:
         """UUID of the project."""
         return self.observed.source
 
+    @property
+    def origin(self) -> Origin:
+        """What the server said beside the tasks."""
+        return Origin(
+            project=self.observed.project.id,
+            users=self.observed.users,
+            present=self.present,
+            whole=self.observed.full,
+            since=self.before.watermark if self.before else None,
+            watermark=self.observed.watermark,
+            clock=self.observed.clock,
+            seconds=self.observed.seconds,
+        )
+
 
 def ingest_server(
     settings: Settings,
@@ -226,16 +240,8 @@ def commit_pull(settings: Settings, pulled: Pulled, *, dry_run: bool = False) ->
         settings.store,
         observed.tasks(),
         source=source,
-        origin="server",
         labelling=_labelling(settings, observed.project, project_rows(settings.store, source)),
-        users=observed.users,
-        present=pulled.present,
-        whole=observed.full,
-        before=pulled.before.watermark if pulled.before else None,
-        watermark=observed.watermark,
-        clock=observed.clock,
-        project=observed.project.id,
-        reading=observed.seconds,
+        origin=pulled.origin,
         dry_run=dry_run,
     )
     if pulled.before and observed.watermark and not result.written and not dry_run:

@@ -18,7 +18,7 @@ from annotation.export import (
     strange_source,
 )
 from annotation.judgement import Context
-from annotation.payload import Annotation, read_annotation
+from annotation.payload import Annotation, raw_annotations, read_annotation
 from flows.ingest import Ingested, ingest
 from flows.labelling import DEFAULT_DIMENSIONS, Labelling, known_labelling, project_rows
 from warehouse.errors import AnnotationError
@@ -77,7 +77,6 @@ def ingest_export(
         store,
         opened,
         source=whose.source,
-        origin="export",
         labelling=labelling.over(before) if labelling else before,
         design_k=whose.design_k,
         dry_run=dry_run,
@@ -113,7 +112,8 @@ def _recognised(store: Store, tasks: Iterable[Json]) -> str | None:
 
     Raises: AnnotationError where several do.
     """
-    known = [found for task in tasks for found in _annotations(task)]
+    read = (read_annotation(raw) for task in tasks for raw in raw_annotations(task))
+    known = [found for found in read if isinstance(found, Annotation)]
     rows = store.query(
         "SELECT DISTINCT source FROM label_events WHERE (annotation_id, annotation_created_at) IN"
         " (SELECT (unnest($ids::BIGINT[]), unnest($times::TIMESTAMPTZ[]))) ORDER BY source",
@@ -129,14 +129,6 @@ def _recognised(store: Store, tasks: Iterable[Json]) -> str | None:
     return sources[0] if sources else None
 
 
-def _annotations(task: Json) -> Iterator[Annotation]:
-    raw = task["annotations"]
-    for each in raw if isinstance(raw, list) else ():
-        found = read_annotation(each)
-        if isinstance(found, Annotation):
-            yield found
-
-
 def _design_k(task: Json) -> int | None:
     data = task["data"]
     value = data.get("design_k") if isinstance(data, Mapping) else None
@@ -145,6 +137,5 @@ def _design_k(task: Json) -> int | None:
 
 def _people(task: Json) -> int:
     """How many people judged a task."""
-    raw = task["annotations"]
-    found = raw if isinstance(raw, list) else []
-    return len({str(a.get("completed_by")) for a in found if isinstance(a, Mapping)})
+    found = raw_annotations(task)
+    return len({str(each.get("completed_by")) for each in found if isinstance(each, Mapping)})

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Self
@@ -31,6 +31,41 @@ from warehouse.store import Batch, Store
 CHUNK = 2000  # tasks turned into events at a time
 Opened = Callable[[Context], AbstractContextManager[Iterable[Any]]]
 """Tasks whose reading begins, and ends, with what they are read under."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where tasks come from, and what is said beside them. An export file says nothing."""
+
+    project: int | None = None
+    """The server's number of the project; None: an export."""
+    users: Mapping[int, User] = field(default_factory=dict)
+    """Everybody on the server, by id."""
+    present: Collection[int] | None = None
+    """Ids of all tasks in the project, where they were listed: others are gone."""
+    whole: bool = False
+    """Whether these are all tasks of the project."""
+    since: datetime | None = None
+    """Where this pull began, by the server's clock; None: with the oldest task."""
+    watermark: datetime | None = None
+    """Where the next one will begin."""
+    clock: datetime | None = None
+    """The server's time at which the labelling was read."""
+    seconds: float = 0.0
+    """How long it took to read the tasks from the network, before they were taken in."""
+
+    @property
+    def live(self) -> bool:
+        """Whether a server says so: there is nothing newer."""
+        return self.project is not None
+
+    @property
+    def name(self) -> str:
+        """As `pulls` says it."""
+        return "server" if self.live else "export"
+
+
+EXPORT = Origin()
 
 
 @dataclass(frozen=True)
@@ -89,57 +124,44 @@ def ingest(
     tasks: Iterable[Any] | Opened,
     *,
     source: str,
-    origin: str,
     labelling: Labelling,
     design_k: int = 3,
-    users: Mapping[int, User] | None = None,
-    present: Collection[int] | None = None,
-    whole: bool = False,
-    before: datetime | None = None,
-    watermark: datetime | None = None,
-    clock: datetime | None = None,
-    project: int | None = None,
-    reading: float = 0.0,
+    origin: Origin = EXPORT,
     dry_run: bool = False,
 ) -> Ingested:
     """Events of fully read tasks, committed as one unit with everything they refer to.
 
     tasks: any number, a chunk of which is in memory; nothing is committed before the last one.
         Or what opens them, where the reading asks for the context.
-    present: ids of all tasks in the project, where they were listed: others are gone.
-    whole: whether these are all tasks of the project.
-    before, watermark: where this pull began and where the next one will, by the server's clock.
-    clock: the server's time at which the labelling was read.
-    project: the server's number of the project.
-    reading: seconds that it took to read the tasks from the network, before this call.
+    source: UUID of the project that they are of.
+    labelling: how their answers are read.
+    design_k: design labels of an item whose task does not say.
     Nothing new: nothing is committed, not even a row in pulls.
     """
-    started = time.monotonic() - reading
+    started = time.monotonic() - origin.seconds
     with store.batch("ingest", dry_run=dry_run) as batch, _no_collector():
         rows = project_rows(store, source)
-        projects = with_labelling(rows, source, labelling, before=before, now=clock)
+        projects = with_labelling(rows, source, labelling, before=origin.since, now=origin.clock)
         context = Context(
             source=source,
             pull_id=uuid.uuid4().hex,
             versions=read_versions(projects.rows),
             now=datetime.now(UTC),
             design_k=design_k,
-            users=users or {},
-            live=origin == "server",
+            users=origin.users,
+            live=origin.live,
         )
         with tasks(context) if callable(tasks) else nullcontext(tasks) as opened:
-            parts = _read(opened, Knowledge(store, source), context, present, whole=whole)
-            counts = _staged(batch, parts)
-        relabelled = projects.new.num_rows and (origin == "server" or counts["tasks"])
+            counts = _staged(batch, _read(opened, Knowledge(store, source), context, origin))
+        relabelled = projects.new.num_rows and (origin.live or counts["tasks"])
         news = bool(counts["rows"] or relabelled)
         if news:
             batch.add("projects", projects.new)
-            batch.add("pulls", _pull_row(context, origin, counts, watermark, started))
+            batch.add("pulls", pull_row(context, origin.name, counts, started, origin.watermark))
     written = news and not dry_run
     if written or not (dry_run or current(store)):
         publish(store)
-    seconds = time.monotonic() - started
-    return _summary(context, origin, project, counts, seconds, written=written)
+    return _summary(source, origin, counts, time.monotonic() - started, written=written)
 
 
 def _staged(batch: Batch, parts: Iterable[Events]) -> Counter[str]:
@@ -178,12 +200,7 @@ def _no_collector() -> Iterator[None]:
 
 
 def _read(
-    tasks: Iterable[Any],
-    known: Knowledge,
-    context: Context,
-    present: Collection[int] | None,
-    *,
-    whole: bool,
+    tasks: Iterable[Any], known: Knowledge, context: Context, origin: Origin
 ) -> Iterator[Events]:
     """Events of the tasks, a chunk at a time; then those of the tasks that are gone."""
     memory = Memory()
@@ -191,19 +208,23 @@ def _read(
     while chunk := list(islice(iterator, CHUNK)):
         yield to_events(chunk, known.of(chunk), context, memory)
     yield settle_repeated(known.rejected(), memory, context)
-    if present is not None:
+    if origin.present is not None:
         # What was read in this batch is judged by it; if it is gone, the next pull will see that.
-        there = set(present) | memory.task_times.keys()
-        yield gone_tasks(known.without(there), there, context, memory if whole else None)
+        there = set(origin.present) | memory.task_times.keys()
+        yield gone_tasks(known.without(there), there, context, memory if origin.whole else None)
 
 
-def _pull_row(
+def pull_row(
     context: Context,
     origin: str,
     counts: Mapping[str, int],
-    watermark: datetime | None,
     started: float,
+    watermark: datetime | None = None,
 ) -> pa.Table:
+    """The row of `pulls` that says what a batch read and added.
+
+    started: on the monotonic clock, in seconds.
+    """
     row = {
         "pull_id": context.pull_id,
         "source": context.source,
@@ -219,21 +240,15 @@ def _pull_row(
 
 
 def _summary(
-    context: Context,
-    origin: str,
-    project: int | None,
-    counts: Mapping[str, int],
-    seconds: float,
-    *,
-    written: bool,
+    source: str, origin: Origin, counts: Mapping[str, int], seconds: float, *, written: bool
 ) -> Ingested:
     def those(prefix: str, names: Iterable[str]) -> dict[str, int]:
         return {name: counts[prefix + name] for name in names if counts.get(prefix + name)}
 
     return Ingested(
-        source=context.source,
-        origin=origin,
-        project=project,
+        source=source,
+        origin=origin.name,
+        project=origin.project,
         tasks=counts.get("tasks", 0),
         annotations=counts.get("annotations", 0),
         events=those("", EVENTS),

@@ -12,6 +12,7 @@ import pyarrow as pa
 from annotation.events import ids_of
 from annotation.known import KNOWN_QUARANTINE, Known
 from annotation.payload import ITEM_KEY, PROMPT_KEY
+from annotation.quarantine import TASK_REASONS
 from annotation.sound import Prepared
 from annotation.tables import from_rows
 from warehouse.identity import prompt_id
@@ -39,14 +40,9 @@ WHERE q.source = $source
 _OF_TASKS = "AND (q.task_id IS NULL OR q.task_id IN (SELECT unnest($task_id::BIGINT[])))"
 _PROMPTS = "SELECT prompt_id FROM prompts WHERE prompt_id IN (SELECT unnest($ids::VARCHAR[]))"
 _ITEMS = "SELECT item_id, prompt_id FROM items WHERE item_id IN (SELECT unnest($ids::VARCHAR[]))"
-_ANY = {
-    name: f"SELECT 1 FROM {name} WHERE source = $s LIMIT 1"
-    for name in ("label_events", "task_events", "quarantine")
-} | {name: f"SELECT 1 FROM {name} WHERE $s IS NOT NULL LIMIT 1" for name in ("items", "prompts")}
+_OF_SOURCE = ("label_events", "task_events", "quarantine")
+_OF_ALL = ("items", "prompts")
 _LONGEST_ID = 10_000  # bits of a number that stands for a text; Python writes no longer ones
-_NOTHING = {name: from_rows(name, ()) for name in _ANY} | {
-    "quarantine": KNOWN_QUARANTINE.empty_table()
-}
 # Tasks that never became an item stand in quarantine, and on the server all the same.
 _LIVE = """
 SELECT DISTINCT task_id FROM (
@@ -54,7 +50,8 @@ SELECT DISTINCT task_id FROM (
   QUALIFY row_number() OVER (PARTITION BY task_id, task_created_at ORDER BY revision DESC) = 1
   UNION ALL
   SELECT task_id, 'seen' FROM quarantine ANTI JOIN resolutions USING (quarantine_id)
-  WHERE source = $source AND reason IN ('no_item_id', 'unreadable_task') AND task_id IS NOT NULL)
+  WHERE source = $source AND task_id IS NOT NULL
+    AND reason IN (SELECT unnest($reasons::VARCHAR[])))
 WHERE event <> 'gone'
 """
 
@@ -66,15 +63,11 @@ class Knowledge:
         self._store, self._source = store, source
         self._people = store.read("people")
         # Of a table without a row that could matter nothing is asked: a first read has no such.
-        self._empty = {
-            name: store.query(sql, {"s": source}, tables=(name,)).num_rows == 0
-            for name, sql in _ANY.items()
-        }
+        self._held = set(filter(self._holds, _OF_SOURCE + _OF_ALL))
 
     def of(self, tasks: Sequence[Any]) -> Known:
         """What matters for reading these tasks, raw or prepared."""
-        nothing = self._empty["label_events"] and self._empty["task_events"]
-        found = ids_of(() if nothing and self._empty["quarantine"] else tasks)
+        found = ids_of(tasks if self._held.intersection(_OF_SOURCE) else ())
         return Known(
             **self._tasks(found["task_id"], found["annotation_id"]),
             quarantine=self._quarantine(_OF_TASKS, task_id=found["task_id"]),
@@ -83,16 +76,12 @@ class Knowledge:
         )
 
     def _items(self, tasks: Sequence[Any]) -> dict[str, str]:
-        if self._empty["items"]:
-            return {}
-        found = self._ask(_ITEMS, ("items",), ids=set(_texts(tasks, ITEM_KEY)))
+        found = self._ask(_ITEMS, ("items",), ids=_texts(tasks, ITEM_KEY))
         columns = (found[name].to_pylist() for name in ("item_id", "prompt_id"))
         return dict(zip(*columns, strict=True))
 
     def _prompts(self, tasks: Sequence[Any]) -> frozenset[str]:
-        if self._empty["prompts"]:
-            return frozenset()
-        ids = set(map(prompt_id, _texts(tasks, PROMPT_KEY)))
+        ids = map(prompt_id, _texts(tasks, PROMPT_KEY))
         return frozenset(self._ask(_PROMPTS, ("prompts",), ids=ids)["prompt_id"].to_pylist())
 
     def without(self, present: Collection[int]) -> Known:
@@ -112,14 +101,24 @@ class Knowledge:
             "people": self._people,
         }
 
-    def _quarantine(self, where: str = "", **ids: set[Any]) -> pa.Table:
+    def _quarantine(self, where: str = "", **ids: Iterable[Any]) -> pa.Table:
+        if "quarantine" not in self._held:
+            return KNOWN_QUARANTINE.empty_table()
         found = self._ask(_QUARANTINE + where, ("quarantine", "resolutions"), **ids)
         return found.select(KNOWN_QUARANTINE.names)
 
-    def _ask(self, sql: str, tables: tuple[str, ...], **ids: set[Any]) -> pa.Table:
-        if self._empty[tables[0]]:
-            return _NOTHING[tables[0]]
-        values = {name: sorted(each) for name, each in ids.items()}
+    def _ask(self, sql: str, tables: tuple[str, ...], **ids: Iterable[Any]) -> pa.Table:
+        """Rows of the first of the tables, about the ids; they are looked at where it holds any."""
+        if tables[0] not in self._held:
+            return from_rows(tables[0], ())
+        return self._query(sql, tables, {name: sorted(set(each)) for name, each in ids.items()})
+
+    def _holds(self, name: str) -> bool:
+        """Whether a table has a row that could matter."""
+        where = "WHERE source = $source" if name in _OF_SOURCE else ""
+        return bool(self._query(f"SELECT 1 FROM {name} {where} LIMIT 1", (name,), {}).num_rows)
+
+    def _query(self, sql: str, tables: tuple[str, ...], values: dict[str, Any]) -> pa.Table:
         source = {"source": self._source} if "$source" in sql else {}
         return self._store.query(sql, source | values, tables=tables)
 
@@ -141,7 +140,8 @@ def _texts(tasks: Iterable[Any], key: str) -> Iterator[str]:
 def live_tasks(store: Store, source: str) -> set[int]:
     """Ids of the tasks of a source that are on its server as far as we know."""
     tables = ("task_events", "quarantine", "resolutions")
-    return set(store.query(_LIVE, {"source": source}, tables=tables)["task_id"].to_pylist())
+    values = {"source": source, "reasons": sorted(TASK_REASONS)}
+    return set(store.query(_LIVE, values, tables=tables)["task_id"].to_pylist())
 
 
 @dataclass(frozen=True)

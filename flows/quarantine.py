@@ -14,8 +14,8 @@ import pyarrow as pa
 from annotation.judgement import Context
 from annotation.replay import Replayed
 from annotation.replay import replay as reread
-from annotation.tables import from_rows
 from annotation.versions import read_versions
+from flows.ingest import pull_row
 from flows.known import Knowledge
 from flows.labelling import Labelling, Projects, known_labelling, project_rows, with_labelling
 from warehouse.errors import AnnotationError
@@ -153,7 +153,7 @@ def _replay_source(settings: Settings, batch: Batch, source: str, reason: str | 
         for name, table in found.events.tables.items():
             batch.add(name, table)
         batch.add("projects", projects.new)
-        batch.add("pulls", _pull_row(context, found, time.monotonic() - started))
+        batch.add("pulls", pull_row(context, "replay", found.events.counts, started))
     return found
 
 
@@ -187,18 +187,3 @@ def _projects(settings: Settings, source: str) -> Projects:
         () if before.config else named, mapping=settings.mapping, reviewers=settings.reviewers
     )
     return with_labelling(rows, source, asked.over(before))
-
-
-def _pull_row(context: Context, found: Replayed, seconds: float) -> pa.Table:
-    row = {
-        "pull_id": context.pull_id,
-        "source": context.source,
-        "origin": "replay",
-        "watermark": None,
-        "tasks": 0,
-        "annotations": 0,
-        "events": found.events.counts["events"],
-        "quarantined": found.events.counts["quarantined"],
-        "seconds": seconds,
-    }
-    return from_rows("pulls", [row])

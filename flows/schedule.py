@@ -19,6 +19,7 @@ from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy, State
+from prefect.client.schemas.schedules import construct_schedule
 from prefect.exceptions import PrefectException
 from prefect.settings import PREFECT_API_URL
 from prefect.states import Failed
@@ -207,26 +208,33 @@ def serve(name: str, *, seconds: float | None = None, cron: str | None = None) -
     """Serve a deployment of the flow, in the foreground, until interrupted; then it is paused.
 
     seconds, cron: its schedule; one of them.
-    Raises: SettingsError where no Prefect server is named, or none answers.
+    Raises: SettingsError where the schedule is none, no Prefect server is named, or none answers.
     """
+    when = cron if cron is not None else f"every {seconds:g} s"
+    _check_schedule(when, seconds, cron)
     _check_server()
-    when = cron or f"every {seconds:g} s"
     say(f"serving {KEY}/{name}, {when}; Ctrl-C ends it and pauses the schedule")
-    try:
-        soli_ingest.serve(
-            name=name,
-            interval=seconds,
-            cron=cron,
-            description=WHAT,
-            global_limit=ONE_AT_A_TIME,
-            entrypoint_type=EntrypointType.MODULE_PATH,
-            print_starting_message=False,
-        )
-    except ValueError as error:
-        words = " ".join(str(error).split())
-        raise SettingsError(f"schedule {when!r} is none: {words[:200]}") from error
+    soli_ingest.serve(
+        name=name,
+        interval=seconds,
+        cron=cron,
+        description=WHAT,
+        global_limit=ONE_AT_A_TIME,
+        entrypoint_type=EntrypointType.MODULE_PATH,
+        print_starting_message=False,
+    )
     _pause(f"{KEY}/{name}")
     say("stopped; the schedule is paused")
+
+
+def _check_schedule(when: str, seconds: float | None, cron: str | None) -> None:
+    try:
+        construct_schedule(interval=seconds, cron=cron)
+    except (OverflowError, ValueError) as error:
+        raise SettingsError(
+            f"{when!r} is no schedule; give a cron line of five fields (minute, hour, day, month,"
+            ' weekday), e.g. "0 6 * * *", or a longer time'
+        ) from error
 
 
 def _pause(deployment: str) -> None:

@@ -27,9 +27,10 @@ from pathlib import Path
 
 from annotation import server
 from annotation.client import Client
+from benchmarks.label_studio import label_studio
 from benchmarks.machine import machine
 from soak.compare import Unequal, check_all, check_round
-from soak.studio import Studio, label_studio
+from soak.studio import Studio
 
 RESULTS = Path(__file__).parent / "results"
 SOLI = Path(sys.executable).with_name("soli")

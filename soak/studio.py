@@ -4,31 +4,16 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from annotation import server
 from annotation.client import IMPORT_BATCH, Client, Project
 from annotation.labeling import DEFAULT_DIMENSIONS, OBJECT
 from annotation.projects import ensure_project
 
-ROOT = Path(__file__).parents[1]
 DIMENSIONS = tuple(dimension.name for dimension in DEFAULT_DIMENSIONS)
 LABELS = {"Pass": "pass", "Fail": "fail"}
-
-
-@contextmanager
-def label_studio(folder: Path) -> Iterator[server.LabelStudio]:
-    """A server of our own on a copy of the prepared database."""
-    binary = ROOT / ".venv-labelstudio" / "bin" / "label-studio"
-    template = server.prepare_template(ROOT / ".cache" / "labelstudio-template", binary)
-    media = folder / "media"
-    media.mkdir(parents=True)
-    with server.start(folder / "server", binary, media, template=template) as running:
-        yield running
 
 
 def answers(choices: Sequence[str]) -> list[dict[str, Any]]:

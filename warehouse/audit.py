@@ -11,7 +11,7 @@ import duckdb
 from warehouse.check import broken, doubled
 from warehouse.contracts import TABLES, Table
 from warehouse.digest import table_digest
-from warehouse.errors import ContractError, StoreError
+from warehouse.errors import ContractError, StoreError, one_line
 from warehouse.manifest import digest_sql
 from warehouse.session import Session
 from warehouse.store import Store
@@ -82,7 +82,7 @@ def _audited(store: Store, table: Table, stamps: dict[str, Stamps]) -> dict[str,
         found["unrecorded"] = sum(rows for at, (rows, _) in there.items() if at not in noted)
         stamps[table.name] = there
     except (ContractError, StoreError) as error:
-        problems = [" ".join(str(error).split())]
+        problems = [one_line(error)]
     return found | {"problems": "; ".join(filter(None, problems))}
 
 
@@ -130,7 +130,7 @@ def _face(store: Store, tables: Mapping[str, Stamps]) -> dict[str, Any]:
         with Session(store.home) as session:
             problems = [_shown(session, name, stamps) for name, stamps in tables.items()]
     except StoreError as error:
-        problems = [" ".join(str(error).split())]
+        problems = [one_line(error)]
     if found := list(filter(None, problems)):
         lost = any("has lost" in words for words in found)
         advice = (

@@ -18,3 +18,8 @@ def cursor() -> duckdb.DuckDBPyConnection:
     connection = _engines[process].cursor()
     connection.execute("SET TimeZone = 'UTC'")
     return connection
+
+
+def forget() -> None:
+    """Let the next cursor open another DuckDB: an internal error ends one for good."""
+    _engines.pop(os.getpid(), None)

@@ -13,6 +13,8 @@ PlatformError                 anything a user can act on; one line, exit code 1
 A message says what was wrong, which value, and the next step.
 """
 
+import re
+
 
 class PlatformError(Exception):
     """Root of the tree. `exit_code` is what the command line returns for it."""
@@ -52,3 +54,13 @@ class GateStop(PlatformError):
     """A gate said stop: the labels do not agree well enough to build pairs from."""
 
     exit_code = 3
+
+
+def one_line(error: Exception | str) -> str:
+    """Words of an error, another library's above all, without colours, arrows and line breaks.
+
+    >>> one_line(ValueError("Kernel error:\\n  ↳ \\x1b[31mno such file\\x1b[0m"))
+    'Kernel error: no such file'
+    """
+    plain = re.sub(r"\x1b\[[0-9;]*m|↳", "", str(error))
+    return " ".join(plain.split())

@@ -15,12 +15,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
 from warehouse import views
 from warehouse.contracts import TABLES
-from warehouse.errors import StoreError
+from warehouse.errors import StoreError, one_line
 from warehouse.store import Store
 
 KEEP = 5  # so many stay in any case: who follows the symlink now opens one of them in time
@@ -53,13 +54,9 @@ def publish(store: Store) -> Path:
         for left in (*folder.glob(".building-*"), *store.home.glob(".warehouse.duckdb-*")):
             left.unlink()  # by somebody who was killed: whoever is alive holds the lease
         with duckdb.connect(building) as db:
-            public = [name for name, table in TABLES.items() if not table.private]
-            views.create(db, {name: store.files(name) for name in public}, comments=True)
+            views.create(db, {name: store.files(name) for name in _public()}, comments=True)
         building.chmod(0o444)
-        read = {name: store.lake.version(name) for name in public}
-        target.with_suffix(".json").write_text(
-            json.dumps({"home": str(store.home), "tables": read})
-        )
+        target.with_suffix(".json").write_text(json.dumps(_note(store)))
         building.rename(target)
         _point(store.home / "warehouse.duckdb", Path("face") / target.name)
         _prune(folder)
@@ -72,11 +69,9 @@ def current(store: Store) -> bool:
     Where there is no table yet, there is nothing to show.
     """
     link = store.home / "warehouse.duckdb"
-    tables = {name: store.lake.version(name) for name, t in TABLES.items() if not t.private}
     if not link.exists():
-        return not any(store.files(name) for name in tables)
-    face = link.resolve()
-    return recorded(face) == tables and made_in(face) == str(store.home)
+        return not any(store.files(name) for name in _public())
+    return _noted(link.resolve()) == _note(store)
 
 
 def _prune(folder: Path) -> None:
@@ -117,26 +112,37 @@ def _writable(folder: Path) -> Iterator[None]:
         yield
     except (OSError, duckdb.IOException, duckdb.TransactionException) as error:
         raise StoreError(
-            f"the tables are written, but {folder} is not ({' '.join(str(error).split())}): make"
-            " room, then run `soli warehouse rebuild`"
+            f"the tables are written, but {folder} is not ({one_line(error)}): make room,"
+            " then run `soli warehouse rebuild`"
         ) from error
 
 
-def made_in(face: Path) -> str | None:
-    """Home in which a face was made; in another one it reads the files of that one."""
+def _public() -> list[str]:
+    return [name for name, table in TABLES.items() if not table.private]
+
+
+def _note(store: Store) -> dict[str, Any]:
+    """What a face made now says: the versions of the Delta tables, and whose files it reads.
+
+    A home that was moved has faces that read the files of the old place.
+    """
+    tables = {name: store.lake.version(name) for name in _public()}
+    return {"home": str(store.home), "tables": tables}
+
+
+def _noted(face: Path) -> dict[str, Any]:
+    """What a face says; nothing where it was made before faces did."""
     try:
-        return str(json.loads(face.with_suffix(".json").read_text())["home"])
-    except (FileNotFoundError, KeyError):
-        return None
+        found: dict[str, Any] = json.loads(face.with_suffix(".json").read_text())
+    except FileNotFoundError:
+        return {}
+    return found
 
 
 def recorded(face: Path) -> dict[str, int] | None:
     """Version of each Delta table that a face reads; None where the face does not say."""
-    try:
-        found = json.loads(face.with_suffix(".json").read_text())
-    except FileNotFoundError:
-        return None
-    return {str(name): int(version) for name, version in found["tables"].items()}
+    tables: dict[str, int] | None = _noted(face).get("tables")
+    return tables
 
 
 def versions(folder: Path) -> list[int]:

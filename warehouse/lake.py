@@ -25,15 +25,25 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.schema import Schema
 from deltalake.transaction import AddAction
 
-from warehouse import remote
+from warehouse import engine, remote
 from warehouse.contracts import TABLES, Table
-from warehouse.errors import StoreError
+from warehouse.errors import StoreError, one_line
 
 VERSION_PROPERTY = "soli.contract.version"
 NOTE = "soli"
 SMALL = 16 << 20  # bytes; files below are merged
 TARGET = 64 << 20  # bytes; no merged file is larger
 KEEP_LOG = {"delta.enableExpiredLogCleanup": "false"}
+# Measured: what DuckDB 2.0 raises, beside duckdb.Error itself, where bytes of a file were changed;
+# and BinderException where a column's name was hit.
+DAMAGE = (
+    duckdb.FatalException,  # what follows an InternalException
+    duckdb.InternalException,
+    duckdb.InvalidInputException,
+    duckdb.IOException,
+    duckdb.NotImplementedException,
+    duckdb.OutOfMemoryException,  # a length; or memory ran out indeed
+)
 
 
 @dataclass(frozen=True)
@@ -127,7 +137,7 @@ class Lake:
         try:
             yield
         except (DeltaError, OSError) as error:
-            raise StoreError(self._trouble(name, remote.one_line(error))) from error
+            raise StoreError(self._trouble(name, one_line(error))) from error
 
     def _trouble(self, name: str, words: str) -> str:
         if self.remote(name):
@@ -304,14 +314,34 @@ def sync(path: Path) -> None:
 
 @contextmanager
 def readable(home: Path) -> Iterator[None]:
-    """Name the file of a table that is gone or damaged; DuckDB says which."""
+    """Name the file of a table that is gone or damaged, as far as DuckDB says which.
+
+    Memory may run out for either reason: a damaged length asks for up to 2 GiB.
+    """
     try:
         yield
-    except duckdb.Error as error:
-        damaged = (duckdb.IOException, duckdb.InvalidInputException, duckdb.OutOfMemoryException)
-        if not isinstance(error, damaged) and type(error) is not duckdb.Error:
-            raise
-        words = " ".join(str(error).split())
+    except duckdb.OutOfMemoryException as error:
         raise StoreError(
-            f"a table of {home} cannot be read ({words}); restore the file from a backup"
+            f"memory ran out over the tables of {home} ({_first_words(error)}); make more of it"
+            " free; where that does not help, a file is damaged: `soli warehouse verify` says"
+            " which table cannot be read, restore that one from a backup"
         ) from error
+    except duckdb.Error as error:
+        if not of_files(error) and not isinstance(error, duckdb.BinderException):
+            raise
+        if isinstance(error, duckdb.FatalException | duckdb.InternalException):
+            engine.forget()
+        raise StoreError(
+            f"a table of {home} cannot be read ({_first_words(error)}); `soli warehouse verify`"
+            " says which, restore it from a backup"
+        ) from error
+
+
+def of_files(error: duckdb.Error) -> bool:
+    """Whether an error is about the files that were read, not about the question."""
+    return isinstance(error, DAMAGE) or type(error) is duckdb.Error
+
+
+def _first_words(error: duckdb.Error) -> str:
+    """DuckDB's words without the query, its own stack and its advice, which follow them."""
+    return one_line(str(error).partition("\n\n")[0])

@@ -22,9 +22,8 @@ from deltalake.exceptions import DeltaError
 
 from warehouse.check import one, unstamped
 from warehouse.contracts import TABLES, Column, Table
-from warehouse.errors import StoreError
+from warehouse.errors import StoreError, one_line
 from warehouse.lake import Lake, Note, sync
-from warehouse.remote import one_line
 
 MANIFEST = "manifest.json"
 

@@ -6,7 +6,6 @@ the table's current version lists. delta-rs reads AWS_* from the environment by 
 
 from __future__ import annotations
 
-import re
 import shutil
 import uuid
 from collections.abc import Mapping
@@ -23,12 +22,6 @@ OPTIONS = {
     "max_retries": "3",
     "retry_timeout": "20s",
 }
-
-
-def one_line(error: Exception) -> str:
-    """An error of delta-rs without its colours, arrows and line breaks."""
-    plain = re.sub(r"\x1b\[[0-9;]*m|↳", "", str(error))
-    return " ".join(plain.split())
 
 
 def sizes(table: DeltaTable) -> dict[str, int]:

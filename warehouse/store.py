@@ -27,7 +27,7 @@ from warehouse.contracts import TABLES
 from warehouse.digest import table_digest
 from warehouse.errors import StoreError
 from warehouse.journal import Batch, contract_of
-from warehouse.lake import Lake, readable
+from warehouse.lake import Lake, of_files, readable
 from warehouse.lease import lease
 from warehouse.manifest import recover
 
@@ -192,9 +192,9 @@ class Store:
         with self.connect(tables) as db:
             try:
                 return db.sql(sql, params=dict(values or {})).to_arrow_table()
-            except duckdb.IOException:
-                raise  # a file that is gone or damaged: `readable` says what to do
             except duckdb.Error as error:
+                if of_files(error):
+                    raise  # `readable` says what to do
                 raise StoreError(f"query failed: {error}") from error
 
     def read(self, name: str) -> pa.Table:

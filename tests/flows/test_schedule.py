@@ -353,6 +353,8 @@ def without_server(soli, monkeypatch, settings):
     [
         ((), 1, "no Prefect server, which keeps the schedule; start one"),
         (("--every", "5 bananas"), 2, "no time like"),
+        (("--every", "0.0000001s"), 1, "'every 1e-07 s' is no schedule"),
+        (("--cron", "every day"), 1, "'every day' is no schedule; give a cron line"),
         (("--every", "5m", "--cron", "* * * * *"), 2, "two schedules"),
     ],
 )
