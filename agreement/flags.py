@@ -1,7 +1,8 @@
 """Reasons to look at an annotator's labels: random, drifts, fast, copies.
 
-A flag is no verdict: it says where to look. Each is raised on at most about 1 % of honest people
-(soak/results/annotator_flags.txt). `random` and `copies` are about a person and stand in the rows
+A flag is no verdict: it says where to look. Each is raised on about 1 % of honest people or fewer,
+over teams, prevalences and numbers of others; soak/results/annotator_flags.txt has each of them, and
+the hardest, where `random` is more. `random` and `copies` are about a person and stand in the rows
 of all their dimensions; `drifts` and `fast` are about one dimension.
 """
 

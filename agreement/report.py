@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 
 from agreement import bootstrap
-from agreement.dawid_skene import Prior
 from agreement.labels import IntArray, check
 from agreement.rows import contract_table
 from agreement.slices import Slice, slices_of
@@ -39,12 +38,9 @@ class MeasureConfig:
     """Of the bootstrap; every slice starts from it, so slices do not change each other."""
     level: float = bootstrap.LEVEL
     """Of the interval."""
-    prior: Prior = field(default_factory=Prior)
-    """Of the coins that Dawid-Skene gives each annotator."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be measured; the bootstrap checks its own numbers."""
-        object.__setattr__(self, "prior", Prior.of(self.prior))
         if self.unit not in ("item", "prompt"):
             raise AgreementError(f"bootstrap unit {self.unit!r}: take item or prompt")
         if len(set(self.slices)) < len(self.slices) or not isinstance(self.slices, tuple):

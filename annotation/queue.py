@@ -34,9 +34,10 @@ class Asked:
     """Items that are no task of the project."""
 
 
-def is_paused(project: Project) -> bool:
-    """Whether Soli paused the project's queue."""
-    return PAUSED.search(project.description) is not None
+def paused_overlap(project: Project) -> int | None:
+    """Overlap from before the pause; None where Soli did not pause the project's queue."""
+    found = PAUSED.search(project.description)
+    return int(found[1]) if found else None
 
 
 def pause(client: Client, project: Project, reason: str) -> bool:
@@ -45,7 +46,7 @@ def pause(client: Client, project: Project, reason: str) -> bool:
     reason: one sentence for annotators, shown in the project's description.
     Returns: whether it is paused now and was not before.
     """
-    if is_paused(project):
+    if paused_overlap(project) is not None:
         return False
     words = " ".join(reason.replace("[", "(").replace("]", ")").split())
     note = NOTE.format(overlap=project.overlap, reason=words)
@@ -61,10 +62,9 @@ def resume(client: Client, project: Project) -> int | None:
 
     Every task gets that overlap, so labels asked for one by one are asked for again.
     """
-    found = PAUSED.search(project.description)
-    if found is None:
+    overlap = paused_overlap(project)
+    if overlap is None:
         return None
-    overlap = int(found[1])
     client.update_project(project.id, {"maximum_annotations": overlap})
     client.update_project(project.id, {"description": PAUSED.sub("", project.description)})
     return overlap
@@ -81,7 +81,7 @@ def ask_again(
 
     Raises: AnnotationError where the queue is paused.
     """
-    if is_paused(project):
+    if paused_overlap(project) is not None:
         raise AnnotationError(
             f"project {project.id} ({project.title}) is paused; let it go on first with"
             f" `soli annotate project resume --project {project.id}`"

@@ -26,6 +26,7 @@ from flows.figures import (
 Rows = Sequence[dict[str, Any]]
 ACROSS = 3  # panels beside each other
 CODE = 6  # letters of an annotator's id that tell people apart in a figure
+LONGEST = 32  # letters of a slice's name
 MOST_SLICES = 40  # rows of a figure; the table has them all
 COLORS = (PASS, FAIL, GREEN, VIOLET, GREY, INK)
 KINDS = {"gold": "against gold", "leave_one_out": "against the others"}
@@ -119,8 +120,11 @@ def prevalence(rows: Rows) -> Figure:
             if row := known.get(name):
                 interval(axis, row, y, INK if name == "all" else PASS, name)
         axis.axvline(0.5, color=GREY, lw=0.8, ls=":")
-        axis.set_yticks(range(len(names)), [name[:24] for name in reversed(names)], fontsize=8)
+        axis.set_yticks(range(len(names)), [])
         axis.set(title=words(dimension), xlim=(0, 1), xlabel="share of pass")
+    shown = [name.removeprefix("attribute.")[:LONGEST] for name in reversed(names)]
+    for first in axes[::ACROSS]:
+        first.set_yticks(range(len(names)), shown, fontsize=8)
     return figure
 
 
@@ -153,15 +157,15 @@ def distribution(rows: Rows) -> Figure:
 def dispersion(rows: Rows) -> Figure:
     """How many items got how many passes, beside what the two meanings of Pass expect.
 
-    rows: dimension, labels, n_pass, items, one_state, threshold (expected items).
+    rows: dimension, labels, passes, observed, one_state, threshold (expected items).
     """
     groups = sorted({(row["dimension"], row["labels"]) for row in rows})
     figure, axes = _panels(groups, height=2.6)
     for axis, (dimension, labels) in zip(axes, groups, strict=True):
         mine = [row for row in _of(rows, dimension) if row["labels"] == labels]
-        mine = sorted(mine, key=lambda row: row["n_pass"])
-        x = [row["n_pass"] for row in mine]
-        axis.bar(x, [row["items"] for row in mine], color=GREY, alpha=0.6)
+        mine = sorted(mine, key=lambda row: row["passes"])
+        x = [row["passes"] for row in mine]
+        axis.bar(x, [row["observed"] for row in mine], color=GREY, alpha=0.6)
         axis.plot(x, [row["one_state"] for row in mine], "o-", color=PASS, ms=4)
         axis.plot(x, [row["threshold"] for row in mine], "s--", color=FAIL, ms=4)
         axis.set(title=words(dimension), xlabel=f"passes of {labels} labels", ylabel="items")
@@ -173,15 +177,17 @@ def dispersion(rows: Rows) -> Figure:
 def reliability(rows: Rows) -> Figure:
     """Share of gold passes where the consensus says P(pass): on the diagonal it is calibrated.
 
-    rows: dimension, p, share, low, high, items.
+    rows: dimension, mean_p, share, share_low, share_high, items.
     """
     dimensions = _dimensions(rows)
     figure, axes = _panels(dimensions, height=2.8)
     for axis, dimension in zip(axes, dimensions, strict=True):
         axis.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls="--")
         for row in _of(rows, dimension):
-            axis.plot([row["p"]] * 2, [row["low"], row["high"]], color=PASS, lw=2, alpha=0.5)
-            axis.plot([row["p"]], [row["share"]], "o", color=PASS, ms=3 + row["items"] ** 0.5 / 3)
+            ends = [row["share_low"], row["share_high"]]
+            axis.plot([row["mean_p"]] * 2, ends, color=PASS, lw=2, alpha=0.5)
+            size = 3 + row["items"] ** 0.5 / 3
+            axis.plot([row["mean_p"]], [row["share"]], "o", color=PASS, ms=size)
         axis.set(title=words(dimension), xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="P(pass)")
     axes[0].set_ylabel("share of gold passes")
     return figure
@@ -239,12 +245,12 @@ def _lows(rows: Rows) -> list[float]:
 
 
 def _cell(row: dict[str, Any]) -> tuple[str, str, str]:
-    return row["attribute"], row["value"], row["generator"]
+    return row["attribute"], row["setting"], row["generator"]
 
 
 def _attribute_values(rows: Rows) -> list[tuple[str, str]]:
     """Attributes with their values, the whole first."""
-    found = {(row["attribute"], row["value"]) for row in rows}
+    found = {(row["attribute"], row["setting"]) for row in rows}
     return sorted(found, key=lambda pair: (pair[0] != "all", pair))
 
 

@@ -135,7 +135,7 @@ def story(settings: Settings, keep_server: bool) -> Outcome:
         report=_report_path(settings.home),
         model_id=trained.model_id,
         example=example_item(settings.store, trained.model_id),
-        consensus_digest=measure.consensus_digest(consensus),
+        consensus_digest=measure.consensus_digest(consensus.table),
         pair_set_digest=pairs.digest,
         learned=learned,
         agreement=[row for row in measured.report.agreement.to_pylist() if row["slice"] == "all"],

@@ -2,41 +2,72 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
 
-from agreement.consensus import ConsensusRule, build_consensus
-from agreement.gates import GateRule, judge, open_dimensions
-from agreement.report import MeasureConfig, Report, agreement_report
+from agreement.annotators import AnnotatorReport, annotator_report
+from agreement.consensus import Consensus, ConsensusRule, build_consensus
+from agreement.flags import AnnotatorConfig
+from agreement.gates import GateRule, default_rules, judge, open_dimensions
+from agreement.report import MeasureConfig, Report, Unit, report_of
+from agreement.suitability import SuitabilityConfig, suitability
+from flows.runs import as_run
 from flows.settings import Settings, owned
 from warehouse.contracts import METHODS
-from warehouse.digest import table_digest, value_digest
+from warehouse.digest import table_digest
 from warehouse.errors import AgreementError, GateStop, SettingsError
 from warehouse.face import publish
+from warehouse.moment import newest
 from warehouse.store import Store, contract_of
+from warehouse.tallies import tally_warehouse
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """Agreement of the design labels, and the verdicts of the gates on it."""
+    """Agreement of the design labels, its annotators, and the verdicts on it."""
 
     report: Report
+    people: AnnotatorReport
+    suitability: pa.Table
     gates: pa.Table
+    rules: dict[str, tuple[GateRule, ...]]
+    moment: datetime
+    """What was known then was measured."""
 
     @property
     def open(self) -> list[str]:
         """Dimensions that may go on to pairs."""
         return open_dimensions(self.gates)
 
+    @property
+    def pausing(self) -> list[str]:
+        """Dimensions that a gate stopped whose rule asks for a pause of the queue."""
+        stops = {
+            (row["dimension"], row["statistic"], row["side"], row["threshold"])
+            for row in self.gates.to_pylist()
+            if row["verdict"] == "stop"
+        }
+        return sorted(
+            dimension
+            for dimension, rules in self.rules.items()
+            if any(
+                rule.pause_queue and (dimension, rule.statistic, rule.side, rule.threshold) in stops
+                for rule in rules
+            )
+        )
 
-def labels_of(store: Store) -> pa.Table:
-    """The view `labels`, in a fixed order.
+
+def labels_of(store: Store, moment: datetime | None = None) -> pa.Table:
+    """The view `labels`, in a fixed order, as it was known at a moment, or now.
 
     Raises: AgreementError where there are none.
     """
-    labels = store.query("FROM labels ORDER BY item_id, dimension, annotator_id")
+    view, values = ("labels_as_of($at)", {"at": moment}) if moment else ("labels", {})
+    labels = store.query(f"FROM {view} ORDER BY item_id, dimension, annotator_id", values)
     if not labels.num_rows:
         raise AgreementError(
             f"no labels in {store.home}; run `soli ingest` or `soli ingest --export FILE` first"
@@ -44,68 +75,75 @@ def labels_of(store: Store) -> pa.Table:
     return labels
 
 
-def measure(settings: Settings, store: Store, *, dry_run: bool = False) -> Measurement:
-    """Measure agreement, judge the gates, and write both with the annotators' numbers."""
-    with store.writing("measure agreement", dry_run=dry_run):
-        found = agreement_report(
-            labels_of(store), owned(MeasureConfig, "agreement", settings.agreement)
-        )
-        dimensions = sorted(set(found.agreement["dimension"].to_pylist()))
-        tables = {
-            "agreement": found.agreement,
-            "annotators": found.annotators,
-            "gates": judge(found.agreement, gate_rules(settings, dimensions)),
-        }
-        tables = _as_run(store, tables, "measurement_id")
-        if not dry_run:
-            for name, table in tables.items():
-                store.append(name, table)
-            publish(store)
-    report = Report(tables["agreement"], tables["annotators"], found.summary)
-    return Measurement(report, tables["gates"])
+def measured_labels(store: Store) -> pa.Table:
+    """The design labels with the facts that slices are made of.
 
-
-def _as_run(
-    store: Store, tables: dict[str, pa.Table], column: str, method: str | None = None
-) -> dict[str, pa.Table]:
-    """The tables of one run under its id, in `column`.
-
-    The newest run keeps its id where it found the same; anything else is a run of its own. Labels
-    or settings that change and change back are so a new run, and the newest rows are those of the
-    last run. The first table, which is written first, knows the runs.
+    Raises: AgreementError where there are none.
     """
-    content = [
-        [sorted(set(table[column].to_pylist())), table_digest(table, _told(name, column))]
-        for name, table in tables.items()
-    ]
-    runs = _runs(store, next(iter(tables)), column, method)
-    identity = value_digest([content, len(runs) - 1])
-    if not runs or runs[-1] != identity:
-        identity = value_digest([content, len(runs)])
-    return {name: _under(table, column, identity) for name, table in tables.items()}
-
-
-def _told(name: str, column: str) -> list[str]:
-    """Columns by which two runs differ: content and key, without the run's id."""
-    contract = contract_of(name)
-    return sorted({*contract.content, *contract.key} - {column})
-
-
-def _runs(store: Store, name: str, column: str, method: str | None) -> list[str]:
-    """Ids of the runs in a table, in the order of their commits."""
-    where = "WHERE method = $m" if method else ""
-    found = store.query(
-        f"SELECT {column} AS id FROM {name} {where} GROUP BY id ORDER BY min(observed_at)",
-        {"m": method} if method else {},
+    labels_of(store)
+    return store.query(
+        "SELECT *, 'design' AS role, false AS changed FROM measured_labels"
+        " ORDER BY item_id, dimension, annotator_id"
     )
-    ids: list[str] = found["id"].to_pylist()
-    return ids
 
 
-def _under(table: pa.Table, column: str, identity: str) -> pa.Table:
-    position = table.schema.get_field_index(column)
-    ids = pa.array([identity] * table.num_rows, pa.string())
-    return table.set_column(position, table.schema.field(column), ids)
+def measure(
+    settings: Settings,
+    store: Store,
+    *,
+    moment: datetime | None = None,
+    slices: Sequence[str] = (),
+    unit: Unit | None = None,
+    dry_run: bool = False,
+) -> Measurement:
+    """Measure agreement, annotators and suitability, judge the gates, and write what was found.
+
+    moment: measure what was known then, and write nothing. slices: beside those of the settings.
+    unit: what intervals draw; None: as the settings say.
+    """
+    config = measure_config(settings, slices, unit)
+    dry_run = dry_run or moment is not None
+    with store.writing("measure agreement", dry_run=dry_run):
+        labels = labels_of(store, moment)
+        with store.connect() as db:
+            tallies = tally_warehouse(db, config.slices, by_prompt=config.by_prompt, moment=moment)
+        report = report_of(tallies, config)
+        people = annotator_report(labels, owned(AnnotatorConfig, "annotators", settings.annotators))
+        rules = gate_rules(settings, sorted(set(report.agreement["dimension"].to_pylist())))
+        tables = {
+            "agreement": report.agreement,
+            "annotators": people.rows,
+            "suitability": suitability(labels, suitability_config(settings)),
+            "gates": judge(report.agreement, rules),
+        }
+        tables = as_run(store, tables, "measurement_id")
+        if not dry_run:
+            with store.batch("measure agreement") as batch:
+                for name, table in tables.items():
+                    batch.add(name, table)
+            publish(store)
+    return Measurement(
+        replace(report, agreement=tables["agreement"]),
+        replace(people, rows=tables["annotators"]),
+        tables["suitability"],
+        tables["gates"],
+        rules,
+        moment or newest(store),
+    )
+
+
+def measure_config(
+    settings: Settings, slices: Sequence[str] = (), unit: Unit | None = None
+) -> MeasureConfig:
+    """The section `agreement`, with further slices, and another unit where one is given."""
+    config = owned(MeasureConfig, "agreement", settings.agreement)
+    named = tuple(dict.fromkeys([*config.slices, *slices]))
+    return replace(config, slices=named, unit=unit or config.unit)
+
+
+def suitability_config(settings: Settings) -> SuitabilityConfig:
+    """The section `suitability`."""
+    return owned(SuitabilityConfig, "suitability", settings.suitability)
 
 
 def gate_rules(settings: Settings, dimensions: list[str]) -> dict[str, tuple[GateRule, ...]]:
@@ -114,7 +152,7 @@ def gate_rules(settings: Settings, dimensions: list[str]) -> dict[str, tuple[Gat
     Raises: SettingsError for a dimension nobody labelled.
     """
     if not settings.gates:
-        return dict.fromkeys(dimensions, (GateRule(),))
+        return default_rules(dimensions)
     rules: dict[str, list[GateRule]] = {dimension: [] for dimension in dimensions}
     for section in settings.gates:
         values: dict[str, Any] = dict(section)
@@ -141,25 +179,39 @@ def stop_at_gate(measurement: Measurement) -> None:
     if stopped:
         reasons = "; ".join(f"{row['dimension']}: {row['reason']}" for row in stopped)
         raise GateStop(
-            f"gate says stop for {reasons}. Look at `soli agreement report`, mend the guidelines"
-            " or re-judge the items in the view disagreement_queue"
+            f"gate says stop for {reasons}. Look at `soli agreement report --page agreement.html`,"
+            " mend the guidelines, or ask for more labels with `soli annotate queue --push`"
         )
 
 
-def build(settings: Settings, store: Store, *, dry_run: bool = False) -> dict[str, pa.Table]:
-    """Consensus by every method; pairs read the one that the settings choose."""
+def build(
+    settings: Settings,
+    store: Store,
+    *,
+    moment: datetime | None = None,
+    dry_run: bool = False,
+) -> dict[str, Consensus]:
+    """Consensus by every method; pairs read the one that the settings choose.
+
+    moment: decide from what was known then, and write nothing.
+    """
+    dry_run = dry_run or moment is not None
     with store.writing("build the consensus", dry_run=dry_run):
-        labels = labels_of(store)
-        tables = {}
+        labels = labels_of(store, moment)
+        found = {}
         for method in METHODS:
             rule = owned(ConsensusRule, "consensus", settings.consensus | {"method": method})
-            decided = {"consensus": build_consensus(labels, rule)}
-            tables[method] = _as_run(store, decided, "consensus_id", method)["consensus"]
+            decided = build_consensus(labels, rule)
+            tables = {"consensus": decided.table, "calibrations": decided.calibrations}
+            tables = as_run(store, tables, "consensus_id", method)
+            found[method] = Consensus(tables["consensus"], tables["calibrations"])
         if not dry_run:
-            for table in tables.values():
-                store.append("consensus", table)
+            with store.batch("build the consensus") as batch:
+                for decided in found.values():
+                    batch.add("consensus", decided.table)
+                    batch.add("calibrations", decided.calibrations)
             publish(store)
-    return tables
+    return found
 
 
 def chosen_method(settings: Settings) -> str:

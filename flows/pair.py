@@ -94,8 +94,8 @@ def check_gates(store: Store, dimensions: tuple[str, ...]) -> None:
     if stopped:
         reasons = "; ".join(f"{row['dimension']}: {row['reason']}" for row in stopped)
         raise GateStop(
-            f"no pairs: the gate stopped {reasons}. Mend the guidelines or re-judge the items in"
-            " the view disagreement_queue, or leave the dimension out of the recipe"
+            f"no pairs: the gate stopped {reasons}. Mend the guidelines, ask for more labels with"
+            " `soli annotate queue --push`, or leave the dimension out of the recipe"
         )
 
 

@@ -13,8 +13,12 @@ import typer.main
 
 from agreement.consensus import ConsensusRule
 from agreement.dawid_skene import Prior
-from agreement.gates import GateRule
-from agreement.report import MeasureConfig
+from agreement.flags import AnnotatorConfig
+from agreement.gates import SIDES, GateRule
+from agreement.report import SLICES, MeasureConfig
+from agreement.statistics import RATIOS
+from agreement.suitability import SuitabilityConfig
+from annotation.comparisons import ComparisonConfig
 from annotation.labeling import DEFAULT_DIMENSIONS, HOTKEYS, Dimension
 from flows.__main__ import run
 from flows.cli import app
@@ -24,7 +28,7 @@ from flows.settings import Settings
 from pairing.recipe import Recipe
 from training.config import TrainConfig
 from training.recipes import RECIPES
-from warehouse.contracts import OUTCOMES, TABLES
+from warehouse.contracts import FLAGS, METHODS, OUTCOMES, SUITABILITIES, TABLES
 from warehouse.views import VIEWS, view
 
 ROOT = Path(__file__).parents[1]
@@ -108,7 +112,7 @@ def options_of(command):
 
 def test_the_commands_that_cannot_be_rehearsed_are_named():
     without = {line for line, command in COMMANDS.items() if "--dry-run" not in options_of(command)}
-    words = {"verify", "open", "list", "stats", "show", "diff", "trace"}
+    words = {"verify", "open", "list", "stats", "show", "diff", "trace", "compare"}
     reading = {line for line in COMMANDS if line.split()[-1] in words}
     excepted = {
         "soli demo", "soli annotate server", "soli annotate annotators", "soli flows run",
@@ -190,7 +194,14 @@ def plain(value):
 
 @pytest.mark.parametrize(
     ("section_name", "owner"),
-    [("agreement", MeasureConfig), ("consensus", ConsensusRule), ("gates", GateRule)],
+    [
+        ("agreement", MeasureConfig),
+        ("annotators", AnnotatorConfig),
+        ("suitability", SuitabilityConfig),
+        ("comparisons", ComparisonConfig),
+        ("consensus", ConsensusRule),
+        ("gates", GateRule),
+    ],
 )
 def test_the_settings_file_shows_every_field_at_its_default(section_name, owner):
     shown = toml_block("docs/engineers.md", 'home = ".soli"')
@@ -200,7 +211,11 @@ def test_the_settings_file_shows_every_field_at_its_default(section_name, owner)
         assert values.pop("dimension") == "all"
     own = {field.name: plain(getattr(owner(), field.name)) for field in fields(owner)}
     own.pop("prior", None)
-    assert {k: v for k, v in values.items() if k != "prior"} == own
+    hidden = {name for name in own if own[name] is None}  # in comments: TOML has no null
+    assert {k: v for k, v in values.items() if k != "prior"} == {
+        name: value for name, value in own.items() if name not in hidden
+    }
+    assert all(f"\n# {name} = " in section("docs/engineers.md", "Settings") for name in hidden)
 
 
 def test_the_settings_file_shows_the_prior_and_the_fields_of_a_dimension():
@@ -293,6 +308,30 @@ def test_every_role_and_choice_of_a_label_is_explained():
     roles = {"design", "gold", "review", "escalation", "repeat", "only", "first", "next"}
     assert roles <= set(words)
     assert all(f"`{word}`" in shown for word in roles | {"answers", "chosen", "changed"})
+
+
+def numbers(table):
+    """Columns of a table that hold a measured number."""
+    return [column.name for column in TABLES[table].columns if column.kind == "float64"]
+
+
+@pytest.mark.parametrize(
+    ("title", "names"),
+    [
+        ("Agreement", [*RATIOS, *SLICES]),
+        ("Annotators", [*numbers("annotators"), *FLAGS]),
+        ("Consensus", METHODS),
+        ("Gates", SIDES),
+        (
+            "Does a shared Pass mean the same quality?",
+            [*numbers("suitability"), *SUITABILITIES],
+        ),
+    ],
+)
+def test_every_number_and_word_of_a_measurement_is_explained(title, names):
+    rows = re.findall(r"^\| (`[^|]+)", section("docs/researchers.md", title), flags=re.MULTILINE)
+    explained = {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
+    assert explained >= set(names)
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

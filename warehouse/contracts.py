@@ -386,7 +386,9 @@ ANNOTATORS = _table(
     Column("gold_low", "float64", "lower end of gold_accuracy's interval", nullable=True),
     Column("gold_high", "float64", "upper end of gold_accuracy's interval", nullable=True),
     Column("fast_share", "float64", "share of labels given too quickly", True, role="bookkeeping"),
-    Column("flags", "json", "list out of random, drifts, fast, copies; with reasons", nullable=True),
+    Column(
+        "flags", "json", "list out of random, drifts, fast, copies; with reasons", nullable=True
+    ),
     version=2,  # 2: compared to flags
 )
 

@@ -2,70 +2,182 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from json import loads
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from flows.commands.common import DryRun, Json, group, settings_of
+from flows.commands.compare import compare, unit_of
 
 if TYPE_CHECKING:
+    from agreement.consensus import Consensus
     from flows.measure import Measurement
 
 app = group("How far annotators agree.")
 consensus = group("What was decided about each item.")
 
 TOLERANCE = 1e-9
+SHORT = 8  # digits of an annotator id that tell people apart in a table
+AGREEMENT_COLUMNS = (
+    "dimension",
+    "slice",
+    "statistic",
+    "value",
+    "low",
+    "high",
+    "word",
+    "items",
+    "labels",
+    "annotators",
+)
 ANNOTATOR_COLUMNS = (
     "annotator_id",
     "dimension",
     "labels",
     "pass_rate",
+    "pass_bias",
     "sensitivity",
     "specificity",
     "leave_one_out",
+    "gold_accuracy",
     "seconds",
 )
+CALIBRATION_COLUMNS = (
+    "dimension",
+    "gold_items",
+    "slope",
+    "intercept",
+    "brier_before",
+    "brier_after",
+    "reason",
+)
+SUITABILITY_COLUMNS = ("dimension", "verdict", "dispersion", "low", "high", "power", "reason")
 
 
 @app.command("report")
-def report(context: typer.Context, *, json: Json = False, dry_run: DryRun = False) -> None:
+def report(
+    context: typer.Context,
+    *,
+    dimension: Annotated[
+        list[str] | None, typer.Option(help="Show this dimension; may be repeated (default: all).")
+    ] = None,
+    slices: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--slice",
+            help="Measure by this, too: project, batch, week, generator, attribute.NAME,"
+            " attributes, annotator, annotator_pair; may be repeated.",
+        ),
+    ] = None,
+    unit: Annotated[
+        str | None,
+        typer.Option(help="What intervals draw: item, or prompt (default: the settings')."),
+    ] = None,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", help="Measure what was known then; write nothing.")
+    ] = None,
+    page: Annotated[
+        Path | None, typer.Option(help="Write an HTML page with the figures, too.")
+    ] = None,
+    json: Json = False,
+    dry_run: DryRun = False,
+) -> None:
     """Measure agreement on the design labels, and judge the gates.
 
     Krippendorff's alpha, Fleiss' kappa, Gwet's AC1, raw agreement and prevalence per dimension and
-    slice, each with a 95 % bootstrap interval. Exits 3 where a gate says stop.
+    slice, each with a 95 % bootstrap interval; annotators with their flags; whether a shared Pass
+    means the same quality. Exits 3 where a gate says stop.
 
     \b
     Examples:
       soli agreement report
+      soli agreement report --page agreement.html
+      soli agreement report --slice project --slice attribute.camera --unit prompt
+      soli agreement report --as-of 2026-11-21T12:00
       soli agreement report --json > agreement.json
     """
     from flows.measure import measure, stop_at_gate
+    from warehouse.moment import moment_of
 
     settings = settings_of(context)
-    measurement = measure(settings, settings.store, dry_run=dry_run)
-    _show(measurement, json=json)
+    store = settings.store
+    measurement = measure(
+        settings,
+        store,
+        moment=moment_of(store, as_of) if as_of else None,
+        slices=slices or (),
+        unit=unit_of(unit),
+        dry_run=dry_run,
+    )
+    _check_dimensions(measurement, dimension or [])
+    if page is not None:
+        from flows.agreement_page import page_of
+
+        page_of(settings, measurement, page)
+    _show(measurement, dimension or [], json=json)
     stop_at_gate(measurement)
 
 
-def _show(measurement: Measurement, *, json: bool) -> None:
+def _check_dimensions(measurement: Measurement, wanted: list[str]) -> None:
+    from warehouse.errors import AgreementError
+
+    known = sorted(set(measurement.report.agreement["dimension"].to_pylist()))
+    for name in wanted:
+        if name not in known:
+            raise AgreementError(
+                f"nobody gave a design label for {name!r}; the dimensions are {', '.join(known)}"
+            )
+
+
+def _show(measurement: Measurement, dimensions: list[str], *, json: bool) -> None:
     from flows.console import show_json, show_rows
 
-    rows = measurement.report.agreement.to_pylist()
-    gates = measurement.gates.to_pylist()
-    annotators = measurement.report.annotators.to_pylist()
-    summary = measurement.report.summary.to_pylist()
+    tables = {
+        "agreement": measurement.report.agreement,
+        "gates": measurement.gates,
+        "annotators": measurement.people.rows,
+        "copies": measurement.people.copies,
+        "suitability": measurement.suitability,
+        "labels": measurement.report.summary,
+    }
+    rows = {name: _of(table.to_pylist(), dimensions) for name, table in tables.items()}
+    for row in rows["gates"]:
+        row["worst"] = loads(row["worst"])
+    for row in rows["annotators"]:
+        row["flags"] = loads(row["flags"] or "[]")
     if json:
-        show_json({"agreement": rows, "gates": gates, "annotators": annotators, "labels": summary})
+        show_json({**rows, "as_of": measurement.moment})
         return
-    columns = ("dimension", "slice", "statistic", "value", "low", "high", "word", "items", "labels")
-    show_rows(rows, columns, "Agreement (design labels)")
-    show_rows(
-        annotators,
-        ANNOTATOR_COLUMNS,
-        "Annotators",
-    )
-    show_rows(summary, ("dimension", "role", "labels", "corrected"), "Labels by role")
-    show_rows(gates, ("dimension", "statistic", "verdict", "reason"), "Gates")
+    show_rows(rows["agreement"], AGREEMENT_COLUMNS, "Agreement (design labels)")
+    shown = [row | {"annotator_id": row["annotator_id"][:SHORT]} for row in rows["annotators"]]
+    show_rows(shown, ANNOTATOR_COLUMNS, "Annotators")
+    _show_flags(rows["annotators"])
+    show_rows(rows["labels"], ("dimension", "role", "labels", "corrected"), "Labels by role")
+    show_rows(rows["suitability"], SUITABILITY_COLUMNS, "Does a shared Pass mean the same quality?")
+    show_rows(rows["gates"], ("dimension", "statistic", "verdict", "reason"), "Gates")
+
+
+def _of(rows: list[dict[str, Any]], dimensions: list[str]) -> list[dict[str, Any]]:
+    """Rows of these dimensions, or all; rows about no dimension stay."""
+    return [row for row in rows if not dimensions or row.get("dimension") in (*dimensions, None)]
+
+
+def _show_flags(rows: list[dict[str, Any]]) -> None:
+    """One line for each flag, said once where it stands in several dimensions."""
+    from flows.console import say
+
+    for line in dict.fromkeys(
+        f"{row['annotator_id']}: {flag['flag']}, {flag['reason']}"
+        for row in rows
+        for flag in row["flags"]
+    ):
+        say(line)
+
+
+app.command("compare")(compare)
 
 
 @app.command("verify")
@@ -81,10 +193,12 @@ def verify(context: typer.Context, *, json: Json = False) -> None:
     """
     from agreement.verify import verify as recompute
     from flows.console import show_json, show_rows
-    from flows.measure import labels_of
+    from flows.measure import measure_config, measured_labels
     from warehouse.errors import AgreementError
 
-    rows = recompute(labels_of(settings_of(context).store)).to_pylist()
+    settings = settings_of(context)
+    config = measure_config(settings)
+    rows = recompute(measured_labels(settings.store), config.slices).to_pylist()
     if json:
         show_json(rows)
     else:
@@ -93,7 +207,7 @@ def verify(context: typer.Context, *, json: Json = False) -> None:
     if apart:
         first = apart[0]
         raise AgreementError(
-            f"{first['dimension']} {first['statistic']}: ours is {first['ours']},"
+            f"{first['dimension']} {first['slice']} {first['statistic']}: ours is {first['ours']},"
             f" {first['library']} says {first['theirs']}; please report this"
         )
 
@@ -103,28 +217,56 @@ def _apart(row: dict[str, Any]) -> bool:
 
 
 @consensus.command("build")
-def build(context: typer.Context, *, json: Json = False, dry_run: DryRun = False) -> None:
-    """Decide each item's label: by majority, and by Dawid-Skene (which pairs use by default).
+def build(
+    context: typer.Context,
+    *,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", help="Decide from what was known then; write nothing.")
+    ] = None,
+    json: Json = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Decide each item's label: by majority, and by Dawid-Skene with one coin and with two.
+
+    Pairs read the method that soli.toml names, two coins by default. Where enough items have a
+    gold label, P(pass) is calibrated on them.
 
     \b
     Examples:
       soli consensus build
       soli consensus build --dry-run --json
+      soli consensus build --as-of 2026-11-21T12:00
     """
     from flows.console import show_json, show_rows
     from flows.measure import build as build_all
-    from flows.measure import consensus_digest
+    from warehouse.contracts import METHODS
+    from warehouse.moment import moment_of
 
     settings = settings_of(context)
-    rows = []
-    for method, table in build_all(settings, settings.store, dry_run=dry_run).items():
-        for dimension in sorted(set(table["dimension"].to_pylist())):
-            labels = [row["label"] for row in table.to_pylist() if row["dimension"] == dimension]
-            counts = {name: labels.count(name) for name in ("pass", "fail", "undecided")}
-            rows.append({"method": method, "dimension": dimension, **counts})
-        rows[-1]["digest"] = consensus_digest(table)
+    store = settings.store
+    moment = moment_of(store, as_of) if as_of else None
+    found = build_all(settings, store, moment=moment, dry_run=dry_run)
+    rows = [row for method, decided in found.items() for row in _decisions(method, decided)]
+    calibrations = found[METHODS[-1]].calibrations.to_pylist()
     if json:
-        show_json(rows)
-    else:
-        columns = ("method", "dimension", "pass", "fail", "undecided", "digest")
-        show_rows(rows, columns, "Consensus")
+        show_json({"consensus": rows, "calibrations": calibrations})
+        return
+    columns = ("method", "dimension", "pass", "fail", "undecided", "digest")
+    show_rows(rows, columns, "Consensus")
+    show_rows(calibrations, CALIBRATION_COLUMNS, "P(pass) against gold labels (two coins)")
+
+
+def _decisions(method: str, decided: Consensus) -> list[dict[str, Any]]:
+    """Numbers of decisions by dimension; the digest of the method's rows stands in the last."""
+    from flows.measure import consensus_digest
+
+    columns = (decided.table[name].to_pylist() for name in ("dimension", "label"))
+    counts = Counter(zip(*columns, strict=True))
+    labels = ("pass", "fail", "undecided")
+    rows: list[dict[str, Any]] = [
+        {"method": method, "dimension": name, **{label: counts[name, label] for label in labels}}
+        for name in sorted({name for name, _ in counts})
+    ]
+    if rows:
+        rows[-1]["digest"] = consensus_digest(decided.table)
+    return rows

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flows.commands import queue
 from flows.commands.common import DryRun, Json, group, settings_of
 
 if TYPE_CHECKING:
+    from annotation.client import Client, Project
     from flows.items import ItemsAdded
+    from flows.settings import Settings
 
 app = group("The Label Studio side: server, project, items, annotators.")
 project = group("Labelling projects.")
 app.add_typer(project, name="project")
+app.command("queue")(queue.queue)
+project.command("pause")(queue.pause)
+project.command("resume")(queue.resume)
 
 ProjectId = Annotated[int, typer.Option("--project", help="Project id on the server.")]
+Clips = Annotated[Path, typer.Argument(help="JSONL, CSV or Parquet with item_id, prompt, media.")]
+TaskProject = Annotated[
+    int | None, typer.Option("--project", help="Make tasks in this project, too.")
+]
+DesignK = Annotated[
+    int, typer.Option(min=1, max=100, help="Design labels of a new item that does not say.")
+]
 
 
 @app.command("server")
@@ -115,29 +129,25 @@ def update(
     from flows.console import show_json
 
     with connect(settings_of(context)) as client:
-        adopted = (
-            client.project(project_id) if dry_run else adopt(client, project_id, anew=new_source)
-        )
+        found = client.project(project_id)
+        gets = new_source or found.source is None
+        if gets and not dry_run:
+            found = adopt(client, project_id, anew=new_source)
     if json:
-        show_json({"id": adopted.id, "title": adopted.title, "source": adopted.source})
+        named = {"id": found.id, "title": found.title, "source": found.source}
+        show_json(named | {"new_source": gets})
     else:
-        typer.echo(f"project {adopted.id} ({adopted.title}), source {adopted.source}")
+        would = "; it would get a new one" if gets and dry_run else ""
+        typer.echo(f"project {found.id} ({found.title}), source {found.source or 'none'}{would}")
 
 
 @app.command("items")
 def items(
     context: typer.Context,
-    file: Annotated[
-        Path, typer.Argument(help="JSONL, CSV or Parquet with item_id, prompt, media.")
-    ],
+    file: Clips,
     *,
-    project_id: Annotated[
-        int | None, typer.Option("--project", help="Make tasks in this project, too.")
-    ] = None,
-    design_k: Annotated[
-        int,
-        typer.Option(min=1, max=100, help="Design labels of a new item that does not say."),
-    ] = 3,
+    project_id: TaskProject = None,
+    design_k: DesignK = 3,
     json: Json = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -165,16 +175,11 @@ def items(
       soli annotate items clips.jsonl --project 1 --design-k 5
       soli annotate items clips.csv --dry-run
     """
-    from flows.annotate import connect
     from flows.console import progress, show_json
     from flows.items import add_items
 
     settings = settings_of(context)
-    with ExitStack() as opened:
-        client = found = None
-        if project_id is not None:
-            client = opened.enter_context(connect(settings))
-            found = client.project(project_id)
+    with _served(settings, project_id) as (client, found), progress("probing videos") as advance:
         added = add_items(
             settings,
             file,
@@ -182,12 +187,26 @@ def items(
             project=found,
             design_k=design_k,
             dry_run=dry_run,
-            progress=opened.enter_context(progress("probing videos")),
+            progress=advance,
         )
     if json:
         show_json(added)
     else:
         _show_added(added)
+
+
+@contextmanager
+def _served(
+    settings: Settings, project_id: int | None
+) -> Iterator[tuple[Client, Project] | tuple[None, None]]:
+    """The project named, with the client of its server; neither where none is named."""
+    from flows.annotate import connect
+
+    if project_id is None:
+        yield None, None
+        return
+    with connect(settings) as client:
+        yield client, client.project(project_id)
 
 
 def _show_added(added: ItemsAdded) -> None:

@@ -19,6 +19,7 @@ class Name(StrEnum):
     """Flows that can be run."""
 
     ingest = "ingest"
+    measure = "measure"
 
 
 def _seconds(text: str) -> float:
@@ -42,17 +43,29 @@ def run(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Run a flow once, here; its run and its counts are kept by Prefect.
+    """Run a flow once, here; its run and its artifact are kept by Prefect.
 
-    Without PREFECT_API_URL they are kept in this home, in the folder prefect.
+    ingest pulls labels from Label Studio. measure measures agreement, judges the gates and decides
+    a consensus; it exits 3 where a gate says stop, with the reason and the worst slices in the
+    artifact, and pauses the labelling queue where the gate's rule asks for that. Without
+    PREFECT_API_URL runs are kept in this home, in the folder prefect.
 
     \b
     Examples:
       soli flows run ingest
       soli flows run ingest --project 3 --full --json
+      soli flows run measure
     """
-    del name  # there is one
+    if name is Name.measure and (project is not None or full):
+        raise typer.BadParameter("--project and --full are of ingest")
     _prepared(context)
+    if name is Name.measure:
+        _measure(json=json)
+    else:
+        _ingest(project, full=full, json=json)
+
+
+def _ingest(project: int | None, *, full: bool, json: bool) -> None:
     from flows.console import show_json, show_rows
     from flows.schedule import run_once
 
@@ -62,6 +75,17 @@ def run(
         return
     shown = [{k: v for k, v in vars(row).items() if k != "error"} for row in rows]
     show_rows([row | {"source": row["source"][:8]} for row in shown], list(shown[0]))
+
+
+def _measure(*, json: bool) -> None:
+    from flows.console import show_json, show_rows
+    from flows.measuring import run_once
+
+    gates = run_once().gates.to_pylist()
+    if json:
+        show_json(gates)
+    else:
+        show_rows(gates, ("dimension", "statistic", "verdict", "reason"), "Gates")
 
 
 @app.command("serve")
@@ -90,7 +114,7 @@ def serve(
     """
     if every is not None and cron is not None:
         raise typer.BadParameter("--every and --cron are two schedules; give one")
-    seconds = None if cron else _seconds(every or "5m")
+    seconds = None if cron is not None else _seconds(every or "5m")
     _prepared(context)
     from flows.schedule import serve as served
 

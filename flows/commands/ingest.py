@@ -21,6 +21,9 @@ def ingest(
     export: Annotated[
         Path | None, typer.Option(help="A Label Studio JSON export, instead of a server.")
     ] = None,
+    comparisons: Annotated[
+        Path | None, typer.Option(help="Pairwise judgements: CSV, JSONL or Parquet.")
+    ] = None,
     project: Annotated[
         int | None, typer.Option(help="Project id on the server (default: every Soli project).")
     ] = None,
@@ -42,18 +45,27 @@ def ingest(
 ) -> None:
     """Pull label events from Label Studio, or read them from an export file.
 
+    With --comparisons it reads judgements on two items each instead, with the columns item_a,
+    item_b, dimension, annotator, category and, where it is known, judged_at.
+
     \b
     Examples:
       soli ingest                              every project that Soli made on the server
       soli ingest --project 3 --full
       soli ingest --export project-3.json
       soli ingest --export birds.json --dimension is_indigo_bunting --json
+      soli ingest --comparisons judgements.csv
     """
     from flows.console import progress
 
     if export is not None and (project is not None or full):
         raise typer.BadParameter("--project and --full are of a server; an export is read whole")
     settings = settings_of(context)
+    if comparisons is not None:
+        if any([export, project, source, dimension, design_k, full]):
+            raise typer.BadParameter("--comparisons goes with --json and --dry-run alone")
+        _comparisons(settings, comparisons, json=json, dry_run=dry_run)
+        return
     with progress("tasks read") as advance:
         if export is not None:
             from flows.exports import ingest_export
@@ -75,6 +87,13 @@ def ingest(
                 settings, project=project, full=full, dry_run=dry_run, progress=advance
             )
     _show(results, json=json)
+
+
+def _comparisons(settings: Settings, file: Path, *, json: bool, dry_run: bool) -> None:
+    from flows.commands.compare import show_ingested
+    from flows.comparisons import ingest_comparisons
+
+    show_ingested(ingest_comparisons(settings, file, dry_run=dry_run), json=json)
 
 
 def _labelling(settings: Settings, dimensions: list[str] | None) -> Labelling:

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from agreement import agreement_report
 from agreement.bootstrap import TOO_FEW, bootstrap_intervals
-from agreement.dawid_skene import Prior
 from agreement.report import MeasureConfig
 from agreement.statistics import ALL_EQUAL, NO_LABELS, NO_PAIRS
 from warehouse.contracts import STATISTICS, TABLES
@@ -124,7 +123,6 @@ def test_the_measurement_follows_labels_slices_and_settings(make_labels):
         identity(labels, MeasureConfig(replicates=200, seed=1)),
         identity(labels, MeasureConfig(replicates=200, unit="prompt")),
         identity(labels, MeasureConfig(replicates=200, slices=())),
-        identity(labels, MeasureConfig(replicates=200, prior=Prior(3, 1))),
         identity(labels, dimensions=["motion"]),
         identity(generators(labels, v1="x", v2="y", v3="y")),
         identity(make_labels(ROWS[:-1])),
@@ -306,7 +304,6 @@ def test_every_row_says_what_its_interval_draws(make_labels):
         ({"seed": -1}, "seed -1"),
         ({"level": 95}, "level 95"),
         ({"slices": "generator"}, "'generator': give a list"),
-        ({"prior": 3}, "prior 3"),
         ({"slices": ("generator", "generator")}, "generator"),
     ],
 )

@@ -5,7 +5,7 @@ from http import HTTPStatus
 import pytest
 
 from annotation.projects import item_tasks
-from annotation.queue import Asked, ask_again, is_paused, pause, resume
+from annotation.queue import Asked, ask_again, pause, paused_overlap, resume
 from warehouse.errors import AnnotationError
 
 pytestmark = pytest.mark.server
@@ -33,7 +33,7 @@ def test_a_paused_queue_serves_nothing_until_it_goes_on(admin, make_project, ann
     project, _ = make_project()
     assert pause(admin, project, "shape: the gate says stop [alpha]")
     paused = admin.project(project.id)
-    assert is_paused(paused)
+    assert paused_overlap(paused) == 3
     assert paused.description.endswith(
         "[paused by Soli, overlap 3: shape: the gate says stop (alpha)]"
     )

@@ -277,5 +277,5 @@ def unchanged():
 @pytest.fixture
 def no_faces(monkeypatch):
     """Steps that publish no reading face, which has its own tests and a third of their time."""
-    for module in ("items", "ingest", "measure", "pair"):
+    for module in ("items", "ingest", "comparisons", "measure", "pair"):
         monkeypatch.setattr(f"flows.{module}.publish", lambda store: None)

@@ -16,10 +16,12 @@ from flows.measure import (
     stop_at_gate,
 )
 from flows.pair import latest_consensus
+from warehouse.contracts import METHODS
 from warehouse.errors import AgreementError, GateStop, PlatformError
-from warehouse.store import Store
+from warehouse.journal import Batch
 
 pytestmark = pytest.mark.usefixtures("no_faces")
+MEASURED = ("agreement", "annotators", "suitability", "gates")
 STRICT = ({"statistic": "alpha", "threshold": 0.9},)
 LOOSE = ({"statistic": "alpha", "threshold": 0.1},)
 
@@ -53,13 +55,10 @@ def test_measuring_again_finds_the_same_run_and_adds_nothing(small):
     )
 
 
-def test_the_three_tables_of_a_measurement_stand_under_one_id(small):
+def test_the_tables_of_a_measurement_stand_under_one_id(small):
     store = small.store
-    ids = [
-        set(store.read(name)["measurement_id"].to_pylist())
-        for name in ("agreement", "annotators", "gates")
-    ]
-    assert ids[0] == ids[1] == ids[2]
+    ids = [set(store.read(name)["measurement_id"].to_pylist()) for name in MEASURED]
+    assert all(each == ids[0] for each in ids)
     assert len(ids[0]) == 1
 
 
@@ -70,23 +69,26 @@ def test_without_labels_there_is_one_line_and_no_row(settings):
     assert counts(settings.store, "agreement", "consensus") == {"agreement": 0, "consensus": 0}
 
 
-@pytest.mark.parametrize("table", ["annotators", "gates"])
-def test_a_measurement_killed_between_two_tables_is_completed(small, monkeypatch, table):
+def test_a_measurement_killed_between_two_tables_is_there_as_a_whole_or_not_at_all(
+    small, monkeypatch
+):
     store, strict = small.store, under(small, gates=STRICT)
-    whole = Store.append
+    whole = Batch.add
 
     def killed(self, name, rows):
-        if name == table:
+        if name == "gates":
             raise KeyboardInterrupt
         return whole(self, name, rows)
 
-    monkeypatch.setattr(Store, "append", killed)
+    monkeypatch.setattr(Batch, "add", killed)
     with pytest.raises(KeyboardInterrupt):
         measure(strict, store)
     monkeypatch.undo()
+    for name in MEASURED:
+        assert len(set(store.read(name)["measurement_id"].to_pylist())) == 1
     once = measure(strict, store)
     (identity,) = set(once.report.agreement["measurement_id"].to_pylist())
-    for name in ("agreement", "annotators", "gates"):
+    for name in MEASURED:
         ids = store.read(name)["measurement_id"].to_pylist()
         assert len(set(ids)) == 2
         assert ids.count(identity) == len(ids) / 2
@@ -138,7 +140,7 @@ def test_consensus_settings_that_change_and_change_back_leave_the_last_ones_in_f
     build(small, store)
     assert consensus_digest(latest_consensus(store, "majority")) == before
     build(small, store)
-    assert len(set(store.read("consensus")["consensus_id"].to_pylist())) == 6
+    assert len(set(store.read("consensus")["consensus_id"].to_pylist())) == 3 * len(METHODS)
 
 
 def test_agreement_settings_that_change_and_change_back_leave_the_last_ones_in_force(small):
@@ -169,7 +171,7 @@ def test_a_stopped_dimension_stops_report_and_pairs_with_its_reason(soli, small,
     code, out, err = soli("agreement", "report")
     assert code == 3
     assert "stop" in out
-    for words in ("semantic_alignment: upper end", "lies below 0.95", "disagreement_queue"):
+    for words in ("semantic_alignment: upper end", "lies below 0.95", "soli annotate queue --push"):
         assert words in err
     assert "subject_deformity" not in err
     before = small.store.read("pair_sets").num_rows
@@ -216,12 +218,13 @@ def test_only_dimensions_with_a_rule_are_gated(small):
 # Consensus
 
 
-def test_both_methods_are_built_and_the_settings_choose(small):
-    tables = build(small, small.store, dry_run=True)
-    assert sorted(tables) == ["dawid_skene", "majority"]
-    for method, table in tables.items():
-        assert set(table["method"].to_pylist()) == {method}
-        assert table.num_rows == 120
+def test_every_method_is_built_and_the_settings_choose(small):
+    found = build(small, small.store, dry_run=True)
+    assert tuple(found) == METHODS
+    for method, decided in found.items():
+        assert set(decided.table["method"].to_pylist()) == {method}
+        assert decided.table.num_rows == 120
+        assert decided.calibrations["gold_items"].to_pylist() == [0, 0, 0]
     assert chosen_method(small) == "dawid_skene"
     assert chosen_method(under(small, consensus={"method": "majority"})) == "majority"
     with pytest.raises(PlatformError, match="best"):
@@ -231,12 +234,15 @@ def test_both_methods_are_built_and_the_settings_choose(small):
 def test_the_command_counts_what_was_decided(soli, small):
     import json
 
-    rows = json.loads(soli("consensus", "build", "--json")[1])
-    assert len(rows) == 6
+    found = json.loads(soli("consensus", "build", "--json")[1])
+    rows = found["consensus"]
+    assert len(rows) == 3 * len(METHODS)
+    assert [row["dimension"] for row in found["calibrations"]] == [
+        row["dimension"] for row in rows[:3]
+    ]
     assert all(row["pass"] + row["fail"] + row["undecided"] == 40 for row in rows)
     digests = [row["digest"] for row in rows if "digest" in row]
-    assert len(digests) == 2
-    assert digests[0] != digests[1]
+    assert len(set(digests)) == len(digests) == len(METHODS)
 
 
 # The crowd, against independent libraries

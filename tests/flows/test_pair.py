@@ -170,7 +170,7 @@ def test_a_gate_stops_its_dimension_and_no_other(small):
     gates = ({"dimension": "subject_deformity", "threshold": 0.95},)
     measure(small.model_copy(update={"gates": gates}), small.store)
     before = small.store.read("pair_sets").num_rows
-    with pytest.raises(GateStop, match=r"subject_deformity.*disagreement_queue"):
+    with pytest.raises(GateStop, match=r"subject_deformity.*soli annotate queue"):
         again(small, seed=8)
     assert small.store.read("pair_sets").num_rows == before
     assert again(small, seed=8, dimensions=["semantic_alignment"]).counts

@@ -1,0 +1,131 @@
+"""soli annotate queue, and pausing and resuming a project."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flows.commands.common import DryRun, Json, settings_of
+
+if TYPE_CHECKING:
+    from flows.queue import Queue
+
+
+def queue(
+    context: typer.Context,
+    *,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many items.")] = 20,
+    most_labels: Annotated[
+        int | None,
+        typer.Option(min=1, help="Leave out what has so many labels (default: no limit)."),
+    ] = None,
+    push: Annotated[
+        bool, typer.Option("--push", help="Let Label Studio serve these items next.")
+    ] = False,
+    project: Annotated[
+        int | None, typer.Option(help="Project id on the server (default: every Soli project).")
+    ] = None,
+    json: Json = False,
+    dry_run: DryRun = False,
+) -> None:
+    """List the items that deserve one more label, and why; --push asks for it.
+
+    Ranked by the information that one more label is expected to give about the item's truth, in
+    bits, summed over dimensions: it is high where P(pass) is near 1/2 and annotators are good. With
+    --push, each item of the list that has all its labels is served once more, to somebody who has
+    not judged it, before tasks without labels. Pushed again, it is not asked twice.
+
+    \b
+    Examples:
+      soli annotate queue
+      soli annotate queue --limit 50 --most-labels 6 --push
+      soli annotate queue --push --dry-run
+      soli annotate queue --json
+    """
+    from flows.console import progress, show_json
+    from flows.queue import ask_for_more
+
+    with progress("asking for labels") as advance:
+        found = ask_for_more(
+            settings_of(context),
+            limit=limit,
+            most_labels=most_labels,
+            push=push and not dry_run,
+            project=project,
+            progress=advance,
+        )
+    if json:
+        show_json(found)
+    else:
+        _show(found)
+
+
+def _show(found: Queue) -> None:
+    from flows.console import say, show_rows
+
+    rows = [
+        {"rank": item["rank"], "item_id": item["item_id"], "bits": item["information"], **part}
+        for item in found.items
+        for part in item["labels"]
+    ]
+    columns = ("rank", "item_id", "bits", "dimension", "p_pass", "labels", "information")
+    show_rows(rows, columns, "One more label tells most about")
+    for project, asked in found.asked.items():
+        say(
+            f"project {project}: {asked.asked} items are served again, {asked.waiting} wait for a"
+            f" label anyway, {asked.missing} are no task of it"
+        )
+
+
+def pause(
+    context: typer.Context,
+    project_id: Annotated[int, typer.Option("--project", help="Project id on the server.")],
+    *,
+    reason: Annotated[
+        str, typer.Option(help="Shown to annotators in the project's description.")
+    ] = "paused by hand",
+    json: Json = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Serve no more tasks to annotators; an open task can still be submitted.
+
+    \b
+    Examples:
+      soli annotate project pause --project 3 --reason "new guidelines tomorrow"
+      soli annotate project pause --project 3 --dry-run
+    """
+    from flows.console import show_json
+    from flows.queue import pause as stop
+
+    paused = {} if dry_run else stop(settings_of(context), reason, project_id)
+    if json:
+        show_json({"project": project_id, "paused": paused.get(project_id, False)})
+        return
+    now = "would be paused" if dry_run else "paused" if paused[project_id] else "was paused before"
+    typer.echo(f"project {project_id}: {now}")
+
+
+def resume(
+    context: typer.Context,
+    project_id: Annotated[int, typer.Option("--project", help="Project id on the server.")],
+    *,
+    json: Json = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Serve tasks again after a pause, with as many labels a task as before it.
+
+    \b
+    Examples:
+      soli annotate project resume --project 3
+      soli annotate project resume --project 3 --dry-run
+    """
+    from flows.console import show_json
+    from flows.queue import resume as go_on
+
+    overlap = go_on(settings_of(context), project_id, dry_run=dry_run)
+    if json:
+        show_json({"project": project_id, "overlap": overlap})
+        return
+    words = f"{overlap} labels a task" if overlap is not None else "it was not paused"
+    typer.echo(f"project {project_id}: {words}")
