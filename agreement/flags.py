@@ -1,8 +1,8 @@
 """Reasons to look at an annotator's labels: random, drifts, fast, copies.
 
-A flag is no verdict: it says where to look. Each is raised on about 1 % of honest people or fewer,
-over teams, prevalences and numbers of others; soak/results/annotator_flags.txt has each of them, and
-the hardest, where `random` is more. `random` and `copies` are about a person and stand in the rows
+A flag is no verdict: it says where to look. Each is raised on about 1 % of honest people or fewer
+over the teams of soak/results/annotator_flags.txt, which also shows the hard ones where `random`
+is raised on more. `random` and `copies` are about a person and stand in the rows
 of all their dimensions; `drifts` and `fast` are about one dimension.
 """
 
@@ -89,9 +89,9 @@ def random_flags(people: pa.Array, odds: RandomOdds, config: AnnotatorConfig) ->
     found = np.flatnonzero(judged & (odds.log_odds >= math.log(config.random_odds)))
     return {
         (people[place].as_py(), None): {
-            "random": "pressing keys without looking explains "
-            f"{odds.labels[place]} labels 10^{odds.log_odds[place] / math.log(10):.1f} times as"
-            " well as honest judging, given what the others said"
+            "random": f"chance explains {odds.labels[place]} labels"
+            f" 10^{odds.log_odds[place] / math.log(10):.1f} times as well as somebody who is right"
+            " three times in four or more, given what the others said"
         }
         for place in found.tolist()
     }

@@ -236,12 +236,15 @@ def judge_models(models: Models, config: SuitabilityConfig) -> tuple[str, str]:
         return "unsuitable", (
             f"one state is rejected: likelihood ratio {one_state:.1f}, limit {limit:.1f}; {spread}"
         )
-    beats = f"one state beats the threshold by {models.preference:.1f}, asked for is"
+    better, by = "one state", models.preference
+    if by < 0:
+        better, by = "a threshold", -by
+    beats = f"{better} explains the labels better by {by:.1f} (Akaike)"
     if graded <= graded_limit and models.preference >= config.evidence:
-        return "suitable", f"{beats} {config.evidence:g}; {spread}"
+        return "suitable", f"{beats}, asked for is {config.evidence:g}; {spread}"
     return "too_little_data", (
-        f"neither is shown: {beats} {config.evidence:g}; likelihood ratio against one state "
-        f"{one_state:.1f}, limit {limit:.1f}; label more items, best 6 times each"
+        f"neither is shown: {beats}, one state needs {config.evidence:g}; likelihood ratio against "
+        f"one state {one_state:.1f}, limit {limit:.1f}; label more items, best 6 times each"
     )
 
 

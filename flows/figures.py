@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, ParamSpec
@@ -39,7 +40,9 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, str]:
     @wraps(draw)
     def drawn(*arguments: P.args, **options: P.kwargs) -> str:
         buffer = io.StringIO()
-        with mpl.rc_context(STYLE):
+        with mpl.rc_context(STYLE), warnings.catch_warnings():
+            # An emoji in a name: our font lacks it, the browser that shows the text does not.
+            warnings.filterwarnings("ignore", message="Glyph .* missing from font")
             draw(*arguments, **options).savefig(buffer, format="svg", metadata={"Date": None})
         text = buffer.getvalue()
         return text[text.index("<svg") :]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -64,15 +65,30 @@ class Measurement:
 def labels_of(store: Store, moment: datetime | None = None) -> pa.Table:
     """The view `labels`, in a fixed order, as it was known at a moment, or now.
 
-    Raises: AgreementError where there are none.
+    Raises: AgreementError where no design label is known.
     """
     view, values = ("labels_as_of($at)", {"at": moment}) if moment else ("labels", {})
     labels = store.query(f"FROM {view} ORDER BY item_id, dimension, annotator_id", values)
-    if not labels.num_rows:
-        raise AgreementError(
-            f"no labels in {store.home}; run `soli ingest` or `soli ingest --export FILE` first"
-        )
+    roles = Counter(labels["role"].to_pylist())
+    if not roles["design"]:
+        raise AgreementError(_none_of(store, roles, moment))
     return labels
+
+
+def _none_of(store: Store, roles: Counter[str], moment: datetime | None) -> str:
+    """Why there is nothing to measure, and what to do."""
+    if roles:
+        there = ", ".join(f"{count} {role}" for role, count in sorted(roles.items()))
+        return f"no design labels in {store.home}, only {there}: agreement is of design labels"
+    if moment:
+        return f"no labels in {store.home} were known at {moment:%Y-%m-%d %H:%M:%S} UTC"
+    rejected = store.query("SELECT count(*) AS n FROM quarantine", tables=["quarantine"])["n"][0]
+    if rejected.as_py():
+        return (
+            f"no labels in {store.home}, but {rejected} units in quarantine; `soli warehouse"
+            " quarantine list` says why"
+        )
+    return f"no labels in {store.home}; run `soli ingest` or `soli ingest --export FILE` first"
 
 
 def measured_labels(store: Store) -> pa.Table:
@@ -195,6 +211,7 @@ def build(
 
     moment: decide from what was known then, and write nothing.
     """
+    chosen_method(settings)  # an unknown one is refused before anything is done
     dry_run = dry_run or moment is not None
     with store.writing("build the consensus", dry_run=dry_run):
         labels = labels_of(store, moment)

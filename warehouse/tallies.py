@@ -168,9 +168,15 @@ def _slicings(
 ) -> tuple[str, ...]:
     """Slicings in the order asked for, `all` first, each attribute by itself."""
     each = []
-    if ATTRIBUTES in slices:
+    if ATTRIBUTES in facts:
         found = _ask(db, "tally_attributes", attributes=facts[ATTRIBUTES])
         each = [f"{ATTRIBUTE}{name}" for name in found["name"].to_pylist()]
+        for name in slices:
+            if name.startswith(ATTRIBUTE) and name not in each:
+                raise AgreementError(
+                    f"labels: no prompt has the attribute {name.removeprefix(ATTRIBUTE)!r}; there"
+                    f" are {', '.join(each) or 'none'}"
+                )
     parts = (each if name == ATTRIBUTES else [name] for name in (ALL, *slices))
     return tuple(dict.fromkeys(name for part in parts for name in part))
 

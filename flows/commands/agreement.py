@@ -20,6 +20,7 @@ app = group("How far annotators agree.")
 consensus = group("What was decided about each item.")
 
 TOLERANCE = 1e-9
+MANY = 20  # items on which two people seldom agree throughout
 SHORT = 8  # digits of an annotator id that tell people apart in a table
 AGREEMENT_COLUMNS = (
     "dimension",
@@ -102,6 +103,8 @@ def report(
     from flows.measure import measure, stop_at_gate
     from warehouse.moment import moment_of
 
+    if page is not None and page.is_dir():
+        raise typer.BadParameter(f"--page {page} is a folder; name a file in it")
     settings = settings_of(context)
     store = settings.store
     measurement = measure(
@@ -151,10 +154,12 @@ def _show(measurement: Measurement, dimensions: list[str], *, json: bool) -> Non
     if json:
         show_json({**rows, "as_of": measurement.moment})
         return
-    show_rows(rows["agreement"], AGREEMENT_COLUMNS, "Agreement (design labels)")
+    numbers = [row | {"word": row["word"] or row["reason"]} for row in rows["agreement"]]
+    show_rows(numbers, AGREEMENT_COLUMNS, "Agreement (design labels)")
     shown = [row | {"annotator_id": row["annotator_id"][:SHORT]} for row in rows["annotators"]]
     show_rows(shown, ANNOTATOR_COLUMNS, "Annotators")
     _show_flags(rows["annotators"])
+    _show_untested(rows["copies"])
     show_rows(rows["labels"], ("dimension", "role", "labels", "corrected"), "Labels by role")
     show_rows(rows["suitability"], SUITABILITY_COLUMNS, "Does a shared Pass mean the same quality?")
     show_rows(rows["gates"], ("dimension", "statistic", "verdict", "reason"), "Gates")
@@ -175,6 +180,19 @@ def _show_flags(rows: list[dict[str, Any]]) -> None:
         for flag in row["flags"]
     ):
         say(line)
+
+
+def _show_untested(rows: list[dict[str, Any]]) -> None:
+    """Pairs who always say the same, where too few others are there to tell copies from luck."""
+    from flows.console import say
+
+    for row in rows:
+        if row["p_value"] is None and row["agree"] == 1 and row["items"] >= MANY:
+            say(
+                f"{row['annotator_a']} and {row['annotator_b']} say the same on all"
+                f" {row['items']} items; with so few others it cannot be told whether one copies,"
+                " or both are one person under two accounts"
+            )
 
 
 app.command("compare")(compare)

@@ -75,7 +75,7 @@ def test_labels_of_one_state_are_suitable():
     assert row["low"] <= 0.01
     assert row["p_value"] > 0.05
     assert (row["items"], row["labels"]) == (300, 1800)
-    assert "beats the threshold" in row["reason"]
+    assert "one state explains the labels better" in row["reason"]
 
 
 def test_labels_of_a_continuum_are_unsuitable():

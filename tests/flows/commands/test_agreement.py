@@ -111,7 +111,64 @@ def test_looking_at_the_past_writes_nothing(soli, small, unchanged):
 def test_before_the_first_label_there_is_nothing_to_measure(soli, small, only_line):
     code, _, err = soli("agreement", "report", "--as-of", "2020-01-01")
     assert code == 1
-    assert "no labels" in only_line(err)
+    assert "were known at 2020-01-01 00:00:00 UTC" in only_line(err)
+
+
+def test_gold_labels_alone_are_nothing_to_measure(soli, settings, export, tasks, only_line):
+    for task in tasks:
+        task["annotations"] = [task["annotations"][0] | {"ground_truth": True}]
+    ingest_export(settings.store, export(tasks), labelling=Labelling(THREE))
+    for command in (["agreement", "report"], ["consensus", "build"], ["annotate", "queue"]):
+        code, _, err = soli(*command)
+        assert code == 1
+        assert "no design labels" in only_line(err)
+        assert "only 120 gold" in err
+
+
+def test_labels_that_all_are_in_quarantine_are_not_asked_for_again(
+    soli, settings, export, tasks, only_line
+):
+    for task in tasks:
+        del task["data"]["prompt"]
+    ingest_export(settings.store, export(tasks), labelling=Labelling(THREE))
+    code, _, err = soli("agreement", "report")
+    assert code == 1
+    assert "soli warehouse quarantine list" in only_line(err)
+
+
+def test_an_attribute_that_no_prompt_has_is_refused(soli, small, only_line):
+    code, _, err = soli("agreement", "report", "--slice", "attribute.camera")
+    assert code == 1
+    assert "no prompt has the attribute 'camera'" in only_line(err)
+
+
+def test_a_page_cannot_be_a_folder(soli, small, tmp_path):
+    code, _, err = soli("agreement", "report", "--page", str(tmp_path))
+    assert code == 2
+    assert "name a file in it" in err
+
+
+def test_a_number_that_is_not_defined_says_why_in_its_place(soli, settings, export, tasks):
+    for task in tasks:
+        for annotation in task["annotations"]:
+            for answer in annotation["result"]:
+                answer["value"] = {"choices": ["Pass"]}
+    ingest_export(settings.store, export(tasks), labelling=Labelling(THREE))
+    code, out, _ = soli("agreement", "report")
+    assert code == 0
+    assert "all labels are equal" in " ".join(out.split())
+
+
+def test_two_people_who_always_agree_beside_too_few_others_are_pointed_out(
+    soli, settings, export, tasks
+):
+    for task in tasks:
+        one, two = task["annotations"][:2]
+        two["result"] = one["result"]
+    ingest_export(settings.store, export(tasks), labelling=Labelling(THREE))
+    _, _, err = soli("agreement", "report")
+    assert "say the same on all 120 items" in err
+    assert "one person under two accounts" in err
 
 
 @pytest.mark.parametrize(
