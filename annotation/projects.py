@@ -149,13 +149,18 @@ def task_data(item: Mapping[str, Any], prompt: Mapping[str, Any], source: str, r
 
 def item_tasks(client: Client, project_id: int) -> dict[str, int]:
     """Item → id of its oldest task, over the whole project."""
-    found: dict[str, int] = {}
+    return {item: task["id"] for item, task in tasks_by_item(client, project_id).items()}
+
+
+def tasks_by_item(client: Client, project_id: int) -> dict[str, Json]:
+    """Item → its oldest task without annotations, over the whole project."""
+    found: dict[str, Json] = {}
     for page, _ in client.tasks(project_id, fields="task_only"):
         for task in page:
             data = task.get("data")
             item = data.get(ITEM_KEY) if isinstance(data, dict) else None
             if item is not None:
-                found.setdefault(str(item), task["id"])
+                found.setdefault(str(item), task)
     return found
 
 

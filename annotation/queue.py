@@ -13,8 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from annotation.client import Client, Project
-from annotation.paging import Json
-from annotation.payload import ITEM_KEY
+from annotation.projects import tasks_by_item
 from warehouse.errors import AnnotationError
 
 # Annotators see the description beside the project's title; it remembers the overlap, too.
@@ -86,7 +85,7 @@ def ask_again(
             f"project {project.id} ({project.title}) is paused; let it go on first with"
             f" `soli annotate project resume --project {project.id}`"
         )
-    tasks = _tasks(client, project.id)
+    tasks = tasks_by_item(client, project.id)
     known = [tasks[item] for item in items if item in tasks]
     done = [task for task in known if task["is_labeled"]]
     for number, task in enumerate(done, 1):
@@ -94,15 +93,3 @@ def ask_again(
         client.update_task(task["id"], changes)
         progress(number, len(done))
     return Asked(len(done), len(known) - len(done), len(items) - len(known))
-
-
-def _tasks(client: Client, project_id: int) -> dict[str, Json]:
-    """Item -> its oldest task."""
-    found: dict[str, Json] = {}
-    for page, _ in client.tasks(project_id, fields="task_only"):
-        for task in page:
-            data = task.get("data")
-            item = data.get(ITEM_KEY) if isinstance(data, dict) else None
-            if item is not None:
-                found.setdefault(str(item), task)
-    return found
