@@ -190,11 +190,12 @@ def test_another_dimension_does_not_change_this_one(bluebirds, make_labels):
     assert both.slice(2).drop(["consensus_id"]).equals(plain)
 
 
-def test_only_design_labels_decide(make_labels):
+def test_only_design_labels_decide_where_the_rule_says_so(make_labels):
     design = votes(make_labels, v1="ppf")
     others = [make_labels([("v1", "x", "fail")], role=role) for role in ("gold", "escalation")]
-    both = build_consensus(pa.concat_tables([design, *others])).table
-    plain = build_consensus(design).table
+    rule = ConsensusRule(roles=("design",))
+    both = build_consensus(pa.concat_tables([design, *others]), rule).table
+    plain = build_consensus(design, rule).table
     assert both.drop(["consensus_id"]).equals(plain.drop(["consensus_id"]))
 
 
