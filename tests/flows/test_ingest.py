@@ -40,13 +40,13 @@ def test_dawid_skene_beats_majority_on_the_crowd(settings, crowd_export, crowd_r
     ingest_export(settings.store, crowd_export, labelling=BIRDS)
     gold = {row["item"]: row["gold"] == "1" for row in crowd_rows}
 
-    def accuracy(table):
-        rows = table.to_pylist()
+    def accuracy(consensus):
+        rows = consensus.table.to_pylist()
         return sum((row["p_pass"] > 0.5) == gold[row["item_id"]] for row in rows) / len(rows)
 
-    tables = build(settings, settings.store)
-    assert accuracy(tables["majority"]) == pytest.approx(0.759, abs=0.0005)
-    assert accuracy(tables["dawid_skene"]) >= 0.87
+    by = build(settings, settings.store)
+    assert accuracy(by["majority"]) == pytest.approx(0.759, abs=0.0005)
+    assert accuracy(by["dawid_skene"]) >= 0.87
 
 
 def test_reading_an_export_twice_adds_nothing(settings, crowd_export):
