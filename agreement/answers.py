@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from agreement.labels import FloatArray, IntArray, code, item_values, number
+from agreement.labels import FloatArray, IntArray, check_columns, code, item_values, number
 from agreement.report import Unit
 from agreement.statistics import Histogram, cluster_cells, histogram
 from warehouse.contracts import LABELS
@@ -121,30 +121,17 @@ def check_judgements(judgements: pa.Table) -> None:
 
     Raises: AgreementError.
     """
-    missing = [name for name in COLUMNS if name not in judgements.column_names]
-    if missing:
-        raise AgreementError(
-            f"comparisons: no column {', '.join(missing)} in {', '.join(judgements.column_names)};"
-            " pass the view `judgements`"
-        )
-    for name in COLUMNS:
-        if nulls := judgements[name].null_count:
-            raise AgreementError(
-                f"comparisons: {nulls} of {judgements.num_rows} rows have no {name}; pass the view"
-                " `judgements`"
-            )
+    check_columns(judgements, "comparisons", COLUMNS, advice="pass the view `judgements`")
 
 
 def _check_categories(judgements: pa.Table, categories: Sequence[str]) -> None:
     known = pc.is_in(judgements["category"], value_set=pa.array(categories, TEXT))
-    wrong = judgements.filter(pc.invert(known))
-    if wrong.num_rows:
-        first = wrong.slice(0, 1).to_pylist()[0]
-        raise AgreementError(
-            f"comparisons: {wrong.num_rows} of {judgements.num_rows} judgements hold a category"
-            f" outside {', '.join(categories)} (first: {first['category']!r}, items"
-            f" {first['item_a']} and {first['item_b']}); name it in soli.toml, section comparisons"
-        )
+    _refuse(
+        judgements,
+        pc.invert(known),
+        f"hold a category outside {', '.join(categories)}",
+        "name it in soli.toml, section comparisons",
+    )
 
 
 def _check_once(pair: IntArray, person: IntArray) -> None:
@@ -161,19 +148,19 @@ def _check_prompts(judgements: pa.Table) -> None:
     a, b = (judgements[name] for name in PROMPTS)
     unknown = pc.or_(pc.is_null(a), pc.is_null(b))
     apart = pc.fill_null(pc.not_equal(a, b), fill_value=False)
-    for mask, words, advice in (
-        (
-            unknown,
-            "are of items that are not known here",
-            "add them with `soli annotate items`, or ",
-        ),
-        (apart, "compare items of two prompts", ""),
-    ):
-        wrong = judgements.filter(mask)
-        if wrong.num_rows:
-            first = wrong.slice(0, 1).to_pylist()[0]
-            raise AgreementError(
-                f"comparisons: {wrong.num_rows} of {judgements.num_rows} judgements {words} (first:"
-                f" {first['item_a']} and {first['item_b']}), so that prompts cannot be drawn with"
-                f" their pairs; {advice}let the bootstrap draw items (--unit item)"
-            )
+    why = "so that prompts cannot be drawn with their pairs"
+    items = "let the bootstrap draw items (--unit item)"
+    add = f"add them with `soli annotate items`, or {items}"
+    _refuse(judgements, unknown, f"are of items that are not known here, {why}", add)
+    _refuse(judgements, apart, f"compare items of two prompts, {why}", items)
+
+
+def _refuse(judgements: pa.Table, mask: pa.ChunkedArray, words: str, advice: str) -> None:
+    """Refuse judgements of which some are masked, naming the first."""
+    wrong = judgements.filter(mask)
+    if wrong.num_rows:
+        first = wrong.slice(0, 1).to_pylist()[0]
+        raise AgreementError(
+            f"comparisons: {wrong.num_rows} of {judgements.num_rows} judgements {words} (first:"
+            f" {first['category']!r} of {first['item_a']} and {first['item_b']}); {advice}"
+        )

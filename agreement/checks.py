@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from agreement.gold import UNKNOWN, gold_of
-from agreement.labels import BoolArray, Coded, IntArray, code
+from agreement.labels import BoolArray, Coded, IntArray, code, places
 from agreement.others import Answers
 from warehouse.errors import AgreementError
 
@@ -52,8 +52,8 @@ def gold_checks(labels: pa.Table, answers: Answers) -> Checks:
     same = answered.set_column(role, "role", pa.repeat("design", answered.num_rows))
     coded = code(same, ["created_at"])
     truth = gold_of(coded, near)[coded.dimension, coded.item]
-    person = _places(coded.annotators, answers.people)[coded.annotator]
-    named = _places(pa.array(coded.dimensions, pa.string()), pa.array(answers.dimensions))
+    person = places(coded.annotators, answers.people)[coded.annotator]
+    named = places(pa.array(coded.dimensions, pa.string()), pa.array(answers.dimensions))
     dimension = named[coded.dimension]
     known = (truth != UNKNOWN) & (person >= 0) & (dimension >= 0)
     return Checks(
@@ -78,10 +78,3 @@ def _times(coded: Coded) -> IntArray:
         )
     times: IntArray = column.cast(pa.timestamp("us", column.type.tz)).cast(pa.int64()).to_numpy()
     return times
-
-
-def _places(names: pa.Array, among: pa.Array) -> IntArray:
-    """Position of each name among the others', -1 where it is none of them."""
-    found = pc.index_in(names, value_set=among.cast(pa.string()))
-    places: IntArray = pc.fill_null(found, -1).to_numpy().astype(np.int64)
-    return places

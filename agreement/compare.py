@@ -28,11 +28,11 @@ from agreement.answers import (
 from agreement.bootstrap import TOO_FEW, bootstrap_intervals, moment_sums, resampled
 from agreement.labels import FloatArray, check, number
 from agreement.report import MeasureConfig
-from agreement.statistics import landis_koch, measure, replicate_values
+from agreement.rows import statistic_rows
+from agreement.statistics import measure, replicate_values
 from warehouse.errors import AgreementError
 
 COMPARED = ("alpha", "kappa", "ac1", "raw")
-WORDED = ("alpha", "kappa")
 
 Row = dict[str, Any]
 
@@ -145,21 +145,13 @@ def _task_rows(task: Task, config: MeasureConfig) -> Iterator[Row]:
         seed=config.seed,
         level=config.level,
     )
-    for statistic, measured in measure(task.histogram).items():
-        interval = intervals[statistic]
-        row: Row = {
-            "task": task.name,
-            "statistic": statistic,
-            "reason": measured.reason or interval.reason,
-            "items": len(task.counts),
-            "labels": len(task.unit),
-            "annotators": len(task.people),
-        }
-        if measured.value is not None:
-            word = landis_koch(measured.value) if statistic in WORDED else None
-            row |= {"value": float(measured.value), "word": word}
-            row |= {"low": interval.low, "high": interval.high}
-        yield row
+    facts: Row = {
+        "task": task.name,
+        "items": len(task.counts),
+        "labels": len(task.unit),
+        "annotators": len(task.people),
+    }
+    return (facts | row for row in statistic_rows(measure(task.histogram), intervals))
 
 
 def _answer_rows(task: Task) -> Iterator[Row]:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from agreement.labels import Coded, IntArray, check
+from agreement.labels import Coded, IntArray, check, places
 from warehouse.contracts import LABELS
 
 UNKNOWN = -1  # no gold label, or gold labels that contradict each other
@@ -32,8 +32,8 @@ def gold_of(coded: Coded, labels: pa.Table) -> IntArray:
     check(labels)
     gold = labels.filter(pc.equal(labels["role"], "gold"))
     truth = np.full((len(coded.dimensions), len(coded.items)), UNKNOWN, dtype=np.int64)
-    item = _places(gold["item_id"], coded.items)
-    dimension = _places(gold["dimension"], pa.array(coded.dimensions, pa.string()))
+    item = places(gold["item_id"], coded.items)
+    dimension = places(gold["dimension"], pa.array(coded.dimensions, pa.string()))
     passed = pc.equal(gold["value"], LABELS[0]).to_numpy().astype(np.int64)
     known = (item >= 0) & (dimension >= 0)
     place = dimension[known], item[known]
@@ -41,10 +41,3 @@ def gold_of(coded: Coded, labels: pa.Table) -> IntArray:
     contradicted = truth[place] != passed[known]
     truth[place[0][contradicted], place[1][contradicted]] = UNKNOWN
     return truth
-
-
-def _places(column: pa.ChunkedArray, names: pa.Array) -> IntArray:
-    """Position of each value among the names, -1 where it is none of them."""
-    found = pc.index_in(column.cast(pa.string()), value_set=names)
-    places: IntArray = pc.fill_null(found, UNKNOWN).to_numpy().astype(np.int64)
-    return places

@@ -63,20 +63,36 @@ def check(labels: pa.Table, columns: Sequence[str] = ()) -> None:
     columns: further columns that must be there, holding anything.
     Raises: AgreementError for a missing column, a NULL, or an unknown value or role.
     """
-    missing = [name for name in (*COLUMNS, *columns) if name not in labels.column_names]
-    if missing:
-        raise AgreementError(
-            f"labels: no column {', '.join(missing)} in {', '.join(labels.column_names)}; "
-            "pass the view `labels`, joined with the attributes you want slices of"
-        )
-    for name in COLUMNS:
-        if nulls := labels[name].null_count:
-            raise AgreementError(
-                f"labels: {nulls} of {labels.num_rows} rows have no {name}; "
-                "pass the view `labels`, which holds current labels only"
-            )
+    advice = "pass the view `labels`, joined with the attributes you want slices of"
+    check_columns(labels, "labels", COLUMNS, columns, advice=advice)
     _check_words(labels, "value", LABELS)
     _check_words(labels, "role", ROLES)
+
+
+def check_columns(
+    table: pa.Table,
+    name: str,
+    full: Sequence[str],
+    present: Sequence[str] = (),
+    *,
+    advice: str,
+) -> None:
+    """Refuse a table without its columns.
+
+    name, advice: for the message. full: columns that hold a value in every row. present: columns
+        that may hold anything.
+    Raises: AgreementError.
+    """
+    missing = [column for column in (*full, *present) if column not in table.column_names]
+    if missing:
+        raise AgreementError(
+            f"{name}: no column {', '.join(missing)} in {', '.join(table.column_names)}; {advice}"
+        )
+    for column in full:
+        if nulls := table[column].null_count:
+            raise AgreementError(
+                f"{name}: {nulls} of {table.num_rows} rows have no {column}; {advice}"
+            )
 
 
 def code(labels: pa.Table, columns: Sequence[str] = ()) -> Coded:
@@ -121,6 +137,17 @@ def number(column: pa.ChunkedArray) -> tuple[pa.Array, IntArray]:
     indices = pa.chunked_array([chunk.indices for chunk in chunks])
     codes: IntArray = rank[pc.fill_null(indices, len(order)).to_numpy()]
     return names.take(order).cast(pa.string()), codes
+
+
+def places(column: pa.Array | pa.ChunkedArray, names: pa.Array) -> IntArray:
+    """Position of each value among the names, -1 where it is none of them.
+
+    >>> places(pa.array(["b", None, "c"]), pa.array(["a", "b"]))
+    array([ 1, -1, -1])
+    """
+    found = pc.index_in(column.cast(pa.string()), value_set=names.cast(pa.string()))
+    positions: IntArray = pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    return positions
 
 
 def item_values(coded: Coded, column: str) -> tuple[list[str], IntArray]:

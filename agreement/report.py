@@ -11,16 +11,15 @@ import pyarrow as pa
 
 from agreement import bootstrap
 from agreement.labels import IntArray, check
-from agreement.rows import contract_table
+from agreement.rows import contract_table, statistic_rows
 from agreement.slices import Slice, slices_of
-from agreement.statistics import Measured, landis_koch, measure
+from agreement.statistics import Measured, measure
 from warehouse.digest import table_digest, value_digest
 from warehouse.errors import AgreementError
 from warehouse.tallies import Tallies, tally_table
 
 Unit = Literal["item", "prompt"]
 SLICES = ("generator", "week")
-WORDED = ("alpha", "kappa")
 
 
 @dataclass(frozen=True)
@@ -155,21 +154,11 @@ def _fingerprint(arrays: Iterable[IntArray | None]) -> bytes:
 
 
 def _rows(part: Slice, numbers: _Numbers) -> Iterator[dict[str, Any]]:
-    for statistic, measured in numbers.measured.items():
-        interval = numbers.intervals[statistic]
-        known = measured.value is not None
-        yield {
-            "dimension": part.dimension,
-            "slice": part.name,
-            "statistic": statistic,
-            "value": None if measured.value is None else float(measured.value),
-            "low": interval.low if known else None,
-            "high": interval.high if known else None,
-            "reason": measured.reason or interval.reason,
-            "word": None
-            if measured.value is None or statistic not in WORDED
-            else landis_koch(measured.value),
-            "items": int(part.histogram.items.sum()),
-            "labels": part.histogram.labels,
-            "annotators": part.annotators,
-        }
+    facts = {
+        "dimension": part.dimension,
+        "slice": part.name,
+        "items": int(part.histogram.items.sum()),
+        "labels": part.histogram.labels,
+        "annotators": part.annotators,
+    }
+    return (facts | row for row in statistic_rows(numbers.measured, numbers.intervals))

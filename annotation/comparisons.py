@@ -22,7 +22,8 @@ from annotation.rows import raw_rows
 from annotation.tables import from_rows, of_source
 from warehouse.errors import AnnotationError
 
-CATEGORIES = ("A", "B", "both_good", "both_bad")
+SIDES = ("A", "B")
+CATEGORIES = (*SIDES, "both_good", "both_bad")
 REQUIRED = ("item_a", "item_b", "dimension", "annotator", "category")
 SOURCE = "dafe87af-9e06-4e78-aaa6-d8e071288f3f"
 """Source of every judgement that came in a file: who judged, and what, is known across files."""
@@ -42,7 +43,7 @@ class ComparisonConfig:
         names = self.categories
         if not all(isinstance(name, str) and name.strip() == name != "" for name in names):
             raise AnnotationError(f"comparison categories {names!r}: each must be a name")
-        if len(names) < 2 or len(set(names)) < len(names):  # noqa: PLR2004 -- A and B
+        if len(names) < len(SIDES) or len(set(names)) < len(names):
             raise AnnotationError(
                 f"comparison categories {names!r}: give at least two, each once; the first two are"
                 f" A is better and B is better, as in {list(CATEGORIES)}"

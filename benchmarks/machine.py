@@ -25,9 +25,10 @@ def machine() -> str:
     )
 
 
-def report(name: str, lines: list[str]) -> None:
-    """Print a result, and keep it with date and machine in benchmarks/results/NAME.txt."""
+def report(name: str, lines: list[str], folder: Path = RESULTS, *, write: bool = True) -> None:
+    """Print a result under date and machine, and keep it as NAME.txt in the folder."""
     text = "\n".join([f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", machine(), "", *lines]) + "\n"
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.txt").write_text(text, encoding="utf-8")
     print(text)
+    if write:
+        folder.mkdir(exist_ok=True)
+        (folder / f"{name}.txt").write_text(text, encoding="utf-8")

@@ -27,6 +27,8 @@ Rows = Sequence[dict[str, Any]]
 ACROSS = 3  # panels beside each other
 CODE = 6  # letters of an annotator's id that tell people apart in a figure
 LONGEST = 32  # letters of a slice's name
+MOST_NUMBERED = 12  # people whose shares can be read in a matrix
+HALF_AGREED, ALL_AGREED = 0.5, 1.0  # ends of its scale
 MOST_SLICES = 40  # rows of a figure; the table has them all
 COLORS = (PASS, FAIL, GREEN, VIOLET, GREY, INK)
 KINDS = {"gold": "against gold", "leave_one_out": "against the others"}
@@ -70,8 +72,8 @@ def annotator_matrix(rows: Rows) -> Figure:
         for row in _of(rows, dimension):
             at = place[row["annotator_a"]], place[row["annotator_b"]]
             shares[at] = shares[at[::-1]] = row["agree"]
-        image = axis.imshow(shares, vmin=0.5, vmax=1.0, cmap="cividis")
-        if len(people) <= 12:  # more numbers than can be read  # noqa: PLR2004
+        image = axis.imshow(shares, vmin=HALF_AGREED, vmax=ALL_AGREED, cmap="cividis")
+        if len(people) <= MOST_NUMBERED:
             _numbers(axis, shares)
         short = [name[:CODE] for name in people]
         axis.set_xticks(range(len(people)), short, rotation=90, fontsize=8)
@@ -265,9 +267,10 @@ def _panels(keys: Sequence[Any], height: float) -> tuple[Figure, list[Axes]]:
 
 
 def _numbers(axis: Axes, shares: np.ndarray[Any, np.dtype[np.float64]]) -> None:
+    middle = (HALF_AGREED + ALL_AGREED) / 2
     for (y, x), share in np.ndenumerate(shares):
         if not math.isnan(share):
-            color = INK if share > 0.75 else "white"  # noqa: PLR2004 -- the middle of the scale
+            color = INK if share > middle else "white"
             axis.text(x, y, f"{share:.2f}", ha="center", va="center", fontsize=7, color=color)
 
 

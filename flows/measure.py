@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from agreement.annotators import AnnotatorReport, annotator_report
 from agreement.consensus import Consensus, ConsensusRule, build_consensus
@@ -110,17 +111,21 @@ def measure(
     moment: datetime | None = None,
     slices: Sequence[str] = (),
     unit: Unit | None = None,
+    dimensions: Sequence[str] = (),
     dry_run: bool = False,
 ) -> Measurement:
     """Measure agreement, annotators and suitability, judge the gates, and write what was found.
 
     moment: measure what was known then, and write nothing. slices: beside those of the settings.
-    unit: what intervals draw; None: as the settings say.
+    unit: what intervals draw; None: as the settings say. dimensions: those that somebody asks
+    about; all are measured.
+    Raises: AgreementError where there is nothing to measure, or nothing of a dimension asked about.
     """
     config = measure_config(settings, slices, unit)
     dry_run = dry_run or moment is not None
     with store.writing("measure agreement", dry_run=dry_run):
         labels = labels_of(store, moment)
+        _check_dimensions(labels, dimensions)
         with store.connect() as db:
             tallies = tally_warehouse(db, config.slices, by_prompt=config.by_prompt, moment=moment)
         report = report_of(tallies, config)
@@ -146,6 +151,16 @@ def measure(
         rules,
         moment or newest(store),
     )
+
+
+def _check_dimensions(labels: pa.Table, asked: Sequence[str]) -> None:
+    design = labels.filter(pc.equal(labels["role"], "design"))
+    known = sorted(design["dimension"].unique().to_pylist())
+    for name in asked:
+        if name not in known:
+            raise AgreementError(
+                f"nobody gave a design label for {name!r}; the dimensions are {', '.join(known)}"
+            )
 
 
 def measure_config(

@@ -16,8 +16,6 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -32,9 +30,8 @@ from agreement.flags import AnnotatorConfig
 from agreement.labels import Coded, FloatArray
 from agreement.others import answers_of
 from agreement.random_test import random_odds
-from benchmarks.machine import machine
+from soak.kept import keep
 
-RESULTS = Path(__file__).parent / "results"
 CONFIG = AnnotatorConfig()
 PRIOR = Prior(tolerance=1e-4, iterations=300)
 DIMENSIONS = 3
@@ -264,11 +261,8 @@ def main() -> int:
         for line in part(rng, options.runs):
             print(line, file=sys.stderr)
             lines.append(line)
-    head = [f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", machine(), ""]
-    text = "\n".join([*head, *lines, "", f"{time.process_time() - begin:.0f} s of CPU"]) + "\n"
-    if options.write:
-        RESULTS.mkdir(exist_ok=True)
-        (RESULTS / "annotator_flags.txt").write_text(text, encoding="utf-8")
+    lines += ["", f"{time.process_time() - begin:.0f} s of CPU"]
+    keep("annotator_flags", lines, write=options.write)
     return 0
 
 

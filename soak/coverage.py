@@ -21,7 +21,8 @@ import numpy as np
 
 from agreement.bootstrap import bootstrap_intervals
 from agreement.statistics import RATIOS
-from soak.simulated import World, coin, keep
+from soak.kept import keep
+from soak.simulated import World, coin
 
 CLAIMED = ("alpha", "kappa", "ac1")
 WITHIN = (93.0, 97.0)

@@ -25,7 +25,8 @@ from agreement.bootstrap import bootstrap_intervals
 from agreement.gates import GateRule, judge
 from agreement.rows import contract_table
 from agreement.statistics import measure
-from soak.simulated import World, coin, keep, with_alpha
+from soak.kept import keep
+from soak.simulated import World, coin, with_alpha
 
 MOST_WRONG, LEAST_RIGHT = 0.035, 0.95
 PREVALENCES = (0.2, 0.35, 0.5, 0.65, 0.8)

@@ -22,17 +22,15 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 from annotation import server
 from annotation.client import Client
 from benchmarks.label_studio import label_studio
-from benchmarks.machine import machine
 from soak.compare import Unequal, check_all, check_round
+from soak.kept import keep
 from soak.studio import Studio
 
-RESULTS = Path(__file__).parent / "results"
 SOLI = Path(sys.executable).with_name("soli")
 POLL_SECONDS = 0.0005
 PATIENCE_SECONDS = 120.0  # a pull takes two to ten seconds
@@ -281,12 +279,8 @@ def main() -> int:
             except Unequal as difference:
                 print(f"seed {options.seed}: {difference}", file=sys.stderr)
                 return 1
-    head = [f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", machine(), ""]
-    text = "\n".join([*head, *lines, f"{time.monotonic() - begin:.0f} seconds"]) + "\n"
-    print(text)
-    if options.write:
-        RESULTS.mkdir(exist_ok=True)
-        (RESULTS / "kills.txt").write_text(text, encoding="utf-8")
+    lines = [*lines, f"{time.monotonic() - begin:.0f} seconds"]
+    keep("kills", lines, write=options.write)
     return 0
 
 

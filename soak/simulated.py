@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -18,7 +17,6 @@ import numpy as np
 
 from agreement.labels import FloatArray, IntArray
 from agreement.statistics import RATIOS, Histogram, replicate_values
-from benchmarks.machine import machine
 
 RESULTS = Path(__file__).parent / "results"
 ENDLESS = 1e12  # items: what Krippendorff subtracts for a finite number of labels is gone
@@ -103,15 +101,6 @@ def with_alpha(world: World, alpha: float) -> World:
         tried = replace(world, panels=tuple((person,) * len(panel) for panel in world.panels))
         low, high = (middle, high) if tried.true_values()["alpha"] < alpha else (low, middle)
     return tried
-
-
-def keep(name: str, lines: list[str]) -> None:
-    """Print a result, and keep it with date and machine in soak/results/NAME.txt."""
-    head = [f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", machine(), ""]
-    text = "\n".join([*head, *lines]) + "\n"
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.txt").write_text(text, encoding="utf-8")
-    print(text)
 
 
 def _panel_cells(

@@ -23,7 +23,6 @@ import argparse
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from time import process_time
 from typing import Any
@@ -36,10 +35,9 @@ from scipy.stats import beta
 from agreement.ogive import Votes
 from agreement.states import dispersion_interval, fit_models, power
 from agreement.suitability import SuitabilityConfig, judge_models
-from benchmarks.machine import machine
+from soak.kept import keep
 
 ROOT = Path(__file__).parents[1]
-RESULT = Path(__file__).parent / "results" / "suitability.txt"
 PLOT = ROOT / "docs" / "suitability_power.png"
 CONFIG = SuitabilityConfig()
 SIZES = (60, 120, 200, 300, 400, 600, 1_000, 2_000)
@@ -189,8 +187,8 @@ def main() -> None:
         for labels in LABELS
         for items in SIZES
     ]
+    keep("suitability", report(stated, mild, curve, args.runs), write=args.write)
     if args.write:
-        RESULT.write_text(text(stated, mild, curve, args.runs), encoding="utf-8")
         draw(curve)
 
 
@@ -199,14 +197,12 @@ def shown(result: Tally) -> Tally:
     return result
 
 
-def text(stated: list[Tally], mild: list[Tally], curve: list[Tally], runs: int) -> str:
+def report(stated: list[Tally], mild: list[Tally], curve: list[Tally], runs: int) -> list[str]:
     """The report."""
     least = min(one.right for one in stated)
     false = [one for one in mild if one.kind != "graded"]
     worst = max(one.verdicts["unsuitable"] / one.verdicts.total() for one in false)
     lines = [
-        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-        machine(),
         f"tolerance {CONFIG.tolerance}, evidence {CONFIG.evidence:g}, level {CONFIG.level}",
         "",
         "power: mean of the column `power`, the chance of `unsuitable` if the truth is a threshold",
@@ -226,7 +222,7 @@ def text(stated: list[Tally], mild: list[Tally], curve: list[Tally], runs: int) 
         HEADER,
         *(one.line() for one in curve),
     ]
-    return "\n".join(lines).replace("nan", "  -") + "\n"
+    return [line.replace("nan", "  -") for line in lines]
 
 
 def draw(curve: list[Tally]) -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.commands.common import DryRun, Json, group, settings_of
-from flows.commands.compare import compare, unit_of
+from flows.commands.common import AsOf, DryRun, Json, group, settings_of
+from flows.commands.compare import Unit, compare, unit_of
 
 if TYPE_CHECKING:
     from agreement.consensus import Consensus
@@ -58,31 +58,29 @@ CALIBRATION_COLUMNS = (
 SUITABILITY_COLUMNS = ("dimension", "verdict", "dispersion", "low", "high", "power", "reason")
 
 
+Dimensions = Annotated[
+    list[str] | None, typer.Option(help="Show this dimension; may be repeated (default: all).")
+]
+Slices = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--slice",
+        help="Measure by this, too: project, batch, week, generator, attribute.NAME, attributes,"
+        " annotator, annotator_pair; may be repeated.",
+    ),
+]
+Page = Annotated[Path | None, typer.Option(help="Write an HTML page with the figures, too.")]
+
+
 @app.command("report")
 def report(
     context: typer.Context,
     *,
-    dimension: Annotated[
-        list[str] | None, typer.Option(help="Show this dimension; may be repeated (default: all).")
-    ] = None,
-    slices: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--slice",
-            help="Measure by this, too: project, batch, week, generator, attribute.NAME,"
-            " attributes, annotator, annotator_pair; may be repeated.",
-        ),
-    ] = None,
-    unit: Annotated[
-        str | None,
-        typer.Option(help="What intervals draw: item, or prompt (default: the settings')."),
-    ] = None,
-    as_of: Annotated[
-        str | None, typer.Option("--as-of", help="Measure what was known then; write nothing.")
-    ] = None,
-    page: Annotated[
-        Path | None, typer.Option(help="Write an HTML page with the figures, too.")
-    ] = None,
+    dimension: Dimensions = None,
+    slices: Slices = None,
+    unit: Unit = None,
+    as_of: AsOf = None,
+    page: Page = None,
     json: Json = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -113,26 +111,15 @@ def report(
         moment=moment_of(store, as_of) if as_of else None,
         slices=slices or (),
         unit=unit_of(unit),
+        dimensions=dimension or (),
         dry_run=dry_run,
     )
-    _check_dimensions(measurement, dimension or [])
     if page is not None:
         from flows.agreement_page import page_of
 
         page_of(settings, measurement, page)
     _show(measurement, dimension or [], json=json)
     stop_at_gate(measurement)
-
-
-def _check_dimensions(measurement: Measurement, wanted: list[str]) -> None:
-    from warehouse.errors import AgreementError
-
-    known = sorted(set(measurement.report.agreement["dimension"].to_pylist()))
-    for name in wanted:
-        if name not in known:
-            raise AgreementError(
-                f"nobody gave a design label for {name!r}; the dimensions are {', '.join(known)}"
-            )
 
 
 def _show(measurement: Measurement, dimensions: list[str], *, json: bool) -> None:
@@ -238,9 +225,7 @@ def _apart(row: dict[str, Any]) -> bool:
 def build(
     context: typer.Context,
     *,
-    as_of: Annotated[
-        str | None, typer.Option("--as-of", help="Decide from what was known then; write nothing.")
-    ] = None,
+    as_of: AsOf = None,
     json: Json = False,
     dry_run: DryRun = False,
 ) -> None:

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; write nothing.")]
 
+AsOf = Annotated[
+    str | None, typer.Option("--as-of", help="Work on what was known then; write nothing.")
+]
+
 
 def group(help_text: str) -> typer.Typer:
     """A noun with commands of its own."""

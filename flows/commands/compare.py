@@ -9,14 +9,18 @@ import typer
 from flows.commands.common import Json, settings_of
 
 if TYPE_CHECKING:
+    from agreement import report
     from agreement.compare import Compared
-    from agreement.report import Unit
     from flows.comparisons import ComparisonsIngested
 
 COLUMNS = ("task", "alpha", "kappa", "ac1", "raw", "interpretation", "items", "annotators")
 DIFFERENCE = "difference"
 
 Row = dict[str, Any]
+Unit = Annotated[
+    str | None,
+    typer.Option(help="What the bootstrap draws: item, or prompt (default: the settings')."),
+]
 
 
 def compare(
@@ -26,10 +30,7 @@ def compare(
         list[str] | None,
         typer.Option(help="Dimension to compare; may be repeated (default: all judged in both)."),
     ] = None,
-    unit: Annotated[
-        str | None,
-        typer.Option(help="What the bootstrap draws: item, or prompt (default: the settings')."),
-    ] = None,
+    unit: Unit = None,
     json: Json = False,
 ) -> None:
     """Compare the agreement of Pass/Fail labels with that of pairwise comparisons.
@@ -60,7 +61,7 @@ def compare(
     show_json({**plain, "alone": found.alone})
 
 
-def unit_of(name: str | None) -> Unit | None:
+def unit_of(name: str | None) -> report.Unit | None:
     """What a flag --unit names."""
     match name:
         case None | "item" | "prompt":

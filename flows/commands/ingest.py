@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,31 +15,36 @@ if TYPE_CHECKING:
     from flows.settings import Settings
 
 
+Export = Annotated[
+    Path | None, typer.Option(help="A Label Studio JSON export, instead of a server.")
+]
+Comparisons = Annotated[
+    Path | None, typer.Option(help="Pairwise judgements: CSV, JSONL or Parquet.")
+]
+Project = Annotated[
+    int | None, typer.Option(help="Project id on the server (default: every Soli project).")
+]
+Source = Annotated[str | None, typer.Option(help="UUID of the project that an export is of.")]
+Dimensions = Annotated[
+    list[str] | None,
+    typer.Option(help="Dimension of an export of a project never seen; may be repeated."),
+]
+DesignK = Annotated[
+    int | None, typer.Option(min=1, help="Design labels of an item that does not say.")
+]
+Full = Annotated[bool, typer.Option("--full", help="Read every task, and find deleted ones.")]
+
+
 def ingest(
     context: typer.Context,
     *,
-    export: Annotated[
-        Path | None, typer.Option(help="A Label Studio JSON export, instead of a server.")
-    ] = None,
-    comparisons: Annotated[
-        Path | None, typer.Option(help="Pairwise judgements: CSV, JSONL or Parquet.")
-    ] = None,
-    project: Annotated[
-        int | None, typer.Option(help="Project id on the server (default: every Soli project).")
-    ] = None,
-    source: Annotated[
-        str | None, typer.Option(help="UUID of the project that an export is of.")
-    ] = None,
-    dimension: Annotated[
-        list[str] | None,
-        typer.Option(help="Dimension of an export of a project never seen; may be repeated."),
-    ] = None,
-    design_k: Annotated[
-        int | None, typer.Option(min=1, help="Design labels of an item that does not say.")
-    ] = None,
-    full: Annotated[
-        bool, typer.Option("--full", help="Read every task, and find deleted ones.")
-    ] = False,
+    export: Export = None,
+    comparisons: Comparisons = None,
+    project: Project = None,
+    source: Source = None,
+    dimension: Dimensions = None,
+    design_k: DesignK = None,
+    full: Full = False,
     json: Json = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -56,37 +61,35 @@ def ingest(
       soli ingest --export birds.json --dimension is_indigo_bunting --json
       soli ingest --comparisons judgements.csv
     """
-    from flows.console import progress
-
     if export is not None and (project is not None or full):
         raise typer.BadParameter("--project and --full are of a server; an export is read whole")
+    if comparisons is not None and any([export, project, source, dimension, design_k, full]):
+        raise typer.BadParameter("--comparisons goes with --json and --dry-run alone")
     settings = settings_of(context)
     if comparisons is not None:
-        if any([export, project, source, dimension, design_k, full]):
-            raise typer.BadParameter("--comparisons goes with --json and --dry-run alone")
         _comparisons(settings, comparisons, json=json, dry_run=dry_run)
-        return
+    elif export is not None:
+        labelling = _labelling(settings, dimension)
+        given = {"source": source, "design_k": design_k, "dry_run": dry_run}
+        _show([_export(settings, export, labelling, **given)], json=json)
+    else:
+        _show(_server(settings, project=project, full=full, dry_run=dry_run), json=json)
+
+
+def _export(settings: Settings, file: Path, labelling: Labelling, **given: Any) -> Ingested:
+    from flows.console import progress
+    from flows.exports import ingest_export
+
     with progress("tasks read") as advance:
-        if export is not None:
-            from flows.exports import ingest_export
+        return ingest_export(settings.store, file, labelling=labelling, progress=advance, **given)
 
-            found = ingest_export(
-                settings.store,
-                export,
-                source=source,
-                labelling=_labelling(settings, dimension),
-                design_k=design_k,
-                dry_run=dry_run,
-                progress=advance,
-            )
-            results = [found]
-        else:
-            from flows.annotate import ingest_server
 
-            results = ingest_server(
-                settings, project=project, full=full, dry_run=dry_run, progress=advance
-            )
-    _show(results, json=json)
+def _server(settings: Settings, **asked: Any) -> list[Ingested]:
+    from flows.annotate import ingest_server
+    from flows.console import progress
+
+    with progress("tasks read") as advance:
+        return ingest_server(settings, progress=advance, **asked)
 
 
 def _comparisons(settings: Settings, file: Path, *, json: bool, dry_run: bool) -> None:
