@@ -109,10 +109,8 @@ def comparison_config(settings: Settings) -> ComparisonConfig:
 
 def _known_ids(store: Store, texts: set[str]) -> list[str]:
     """Those of the texts that are ids of annotators."""
-    tables = ("people", "label_events")
-    ids: list[str] = store.query(_IDS, {"texts": sorted(texts)}, tables=tables)[
-        "annotator_id"
-    ].to_pylist()
+    found = store.query(_IDS, {"texts": sorted(texts)}, people=True)
+    ids: list[str] = found["annotator_id"].to_pylist()
     return ids
 
 
@@ -120,7 +118,7 @@ def _known(store: Store, judgements: Sequence[Judgement]) -> list[dict[str, Any]
     """Newest rows of `comparisons` of the judgements' pairs."""
     items = sorted({each.item_a for each in judgements})
     values = {"source": SOURCE, "items": items}
-    rows: list[dict[str, Any]] = store.query(_KNOWN, values, tables=("comparisons",)).to_pylist()
+    rows: list[dict[str, Any]] = store.query(_KNOWN, values).to_pylist()
     return rows
 
 

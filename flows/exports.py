@@ -118,7 +118,6 @@ def _recognised(store: Store, tasks: Iterable[Json]) -> str | None:
         "SELECT DISTINCT source FROM label_events WHERE (annotation_id, annotation_created_at) IN"
         " (SELECT (unnest($ids::BIGINT[]), unnest($times::TIMESTAMPTZ[]))) ORDER BY source",
         {"ids": [a.id for a in known], "times": [a.created_at for a in known]},
-        tables=("label_events",),
     )
     sources = [str(source) for source in rows["source"].to_pylist()]
     if len(sources) > 1:

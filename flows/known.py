@@ -76,13 +76,13 @@ class Knowledge:
         )
 
     def _items(self, tasks: Sequence[Any]) -> dict[str, str]:
-        found = self._ask(_ITEMS, ("items",), ids=_texts(tasks, ITEM_KEY))
+        found = self._ask("items", _ITEMS, ids=_texts(tasks, ITEM_KEY))
         columns = (found[name].to_pylist() for name in ("item_id", "prompt_id"))
         return dict(zip(*columns, strict=True))
 
     def _prompts(self, tasks: Sequence[Any]) -> frozenset[str]:
         ids = map(prompt_id, _texts(tasks, PROMPT_KEY))
-        return frozenset(self._ask(_PROMPTS, ("prompts",), ids=ids)["prompt_id"].to_pylist())
+        return frozenset(self._ask("prompts", _PROMPTS, ids=ids)["prompt_id"].to_pylist())
 
     def without(self, present: Collection[int]) -> Known:
         """What matters for saying that all other tasks are gone."""
@@ -96,31 +96,31 @@ class Knowledge:
     def _tasks(self, tasks: set[int], annotations: set[int]) -> dict[str, pa.Table]:
         ids = {"task_id": tasks, "annotation_id": annotations}
         return {
-            "labels": self._ask(_LABELS, ("label_events",), **ids),
-            "tasks": self._ask(_TASKS, ("task_events",), task_id=tasks),
+            "labels": self._ask("label_events", _LABELS, **ids),
+            "tasks": self._ask("task_events", _TASKS, task_id=tasks),
             "people": self._people,
         }
 
     def _quarantine(self, where: str = "", **ids: Iterable[Any]) -> pa.Table:
         if "quarantine" not in self._held:
             return KNOWN_QUARANTINE.empty_table()
-        found = self._ask(_QUARANTINE + where, ("quarantine", "resolutions"), **ids)
+        found = self._ask("quarantine", _QUARANTINE + where, **ids)
         return found.select(KNOWN_QUARANTINE.names)
 
-    def _ask(self, sql: str, tables: tuple[str, ...], **ids: Iterable[Any]) -> pa.Table:
-        """Rows of the first of the tables, about the ids; they are looked at where it holds any."""
-        if tables[0] not in self._held:
-            return from_rows(tables[0], ())
-        return self._query(sql, tables, {name: sorted(set(each)) for name, each in ids.items()})
+    def _ask(self, name: str, sql: str, **ids: Iterable[Any]) -> pa.Table:
+        """Rows of a table about the ids; they are looked at where it holds any."""
+        if name not in self._held:
+            return from_rows(name, ())
+        return self._query(sql, {name: sorted(set(each)) for name, each in ids.items()})
 
     def _holds(self, name: str) -> bool:
         """Whether a table has a row that could matter."""
         where = "WHERE source = $source" if name in _OF_SOURCE else ""
-        return bool(self._query(f"SELECT 1 FROM {name} {where} LIMIT 1", (name,), {}).num_rows)
+        return bool(self._query(f"SELECT 1 FROM {name} {where} LIMIT 1", {}).num_rows)
 
-    def _query(self, sql: str, tables: tuple[str, ...], values: dict[str, Any]) -> pa.Table:
+    def _query(self, sql: str, values: dict[str, Any]) -> pa.Table:
         source = {"source": self._source} if "$source" in sql else {}
-        return self._store.query(sql, source | values, tables=tables)
+        return self._store.query(sql, source | values)
 
 
 def _texts(tasks: Iterable[Any], key: str) -> Iterator[str]:
@@ -139,9 +139,8 @@ def _texts(tasks: Iterable[Any], key: str) -> Iterator[str]:
 
 def live_tasks(store: Store, source: str) -> set[int]:
     """Ids of the tasks of a source that are on its server as far as we know."""
-    tables = ("task_events", "quarantine", "resolutions")
     values = {"source": source, "reasons": sorted(TASK_REASONS)}
-    return set(store.query(_LIVE, values, tables=tables)["task_id"].to_pylist())
+    return set(store.query(_LIVE, values)["task_id"].to_pylist())
 
 
 @dataclass(frozen=True)
@@ -160,6 +159,5 @@ def last_pull(store: Store, source: str) -> LastPull | None:
         "SELECT pull_id, observed_at, watermark FROM pulls WHERE source = $s AND origin = 'server'"
         " ORDER BY observed_at DESC LIMIT 1",
         {"s": source},
-        tables=("pulls",),
     ).to_pylist()
     return LastPull(**rows[0]) if rows else None

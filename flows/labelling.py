@@ -60,7 +60,7 @@ class Projects:
 def project_rows(store: Store, source: str) -> list[dict[str, Any]]:
     """Labelling versions of a source, the oldest first."""
     rows: list[dict[str, Any]] = store.query(
-        "FROM projects WHERE source = $s ORDER BY version", {"s": source}, tables=("projects",)
+        "FROM projects WHERE source = $s ORDER BY version", {"s": source}
     ).to_pylist()
     return rows
 

@@ -83,7 +83,7 @@ def _none_of(store: Store, roles: Counter[str], moment: datetime | None) -> str:
         return f"no design labels in {store.home}, only {there}: agreement is of design labels"
     if moment:
         return f"no labels in {store.home} were known at {moment:%Y-%m-%d %H:%M:%S} UTC"
-    rejected = store.query("SELECT count(*) AS n FROM quarantine", tables=["quarantine"])["n"][0]
+    rejected = store.query("SELECT count(*) AS n FROM quarantine")["n"][0]
     if rejected.as_py():
         return (
             f"no labels in {store.home}, but {rejected} units in quarantine; `soli warehouse"

@@ -59,7 +59,6 @@ def quarantined(
     rows: list[dict[str, Any]] = store.query(
         f"{_ROWS} ORDER BY q.observed_at DESC, q.quarantine_id LIMIT $n",
         {"all": settled, "reason": reason, "n": limit or 2**62},
-        tables=TABLES,
     ).to_pylist()
     return rows
 
@@ -71,7 +70,6 @@ def reasons(store: Store) -> list[dict[str, Any]]:
         " count(r.quarantine_id) AS settled"
         " FROM quarantine AS q LEFT JOIN resolutions AS r USING (quarantine_id)"
         " GROUP BY reason ORDER BY open DESC, reason",
-        tables=TABLES,
     ).to_pylist()
     return rows
 
@@ -89,7 +87,6 @@ def unit(store: Store, prefix: str) -> dict[str, Any]:
     rows = store.query(
         f"{_ROWS} AND starts_with(q.quarantine_id, $prefix) ORDER BY q.quarantine_id LIMIT 2",
         {"all": True, "reason": None, "prefix": prefix},
-        tables=TABLES,
     ).to_pylist()
     if len(rows) != 1:
         number = "more than one unit" if rows else "no unit"
@@ -162,7 +159,6 @@ def _open_rows(store: Store, source: str, reason: str | None) -> pa.Table:
         "FROM quarantine ANTI JOIN resolutions USING (quarantine_id)"
         " WHERE source = $s AND ($r IS NULL OR reason = $r) ORDER BY quarantine_id",
         {"s": source, "r": reason},
-        tables=TABLES,
     )
 
 

@@ -42,7 +42,6 @@ def _runs(store: Store, name: str, column: str, method: str | None) -> list[str]
     found = store.query(
         f"SELECT {column} AS id FROM {name} {where} GROUP BY id ORDER BY min(observed_at)",
         {"m": method} if method else {},
-        tables=[name],
     )
     ids: list[str] = found["id"].to_pylist()
     return ids

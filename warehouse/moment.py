@@ -19,9 +19,7 @@ def moment_of(store: Store, text: str) -> datetime:
         moment = datetime.fromisoformat(text)
         return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        found = store.query(
-            "SELECT observed_at FROM pulls WHERE pull_id = $id", {"id": text}, tables=["pulls"]
-        )
+        found = store.query("SELECT observed_at FROM pulls WHERE pull_id = $id", {"id": text})
         if not found.num_rows:
             raise StoreError(
                 f"{text!r} is no time and no pull; write a time such as 2026-11-21T12:00 (UTC) or"
@@ -38,5 +36,5 @@ def newest(store: Store) -> datetime:
 
     Commit times never go back, so they may lie ahead of a clock that was set back.
     """
-    found = store.query("SELECT max(observed_at) AS at FROM label_events", tables=["label_events"])
+    found = store.query("SELECT max(observed_at) AS at FROM label_events")
     return max(datetime.now(UTC), found["at"][0].as_py() or datetime.now(UTC))

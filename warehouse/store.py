@@ -164,32 +164,34 @@ class Store:
         return self.lake.files(name)
 
     @contextmanager
-    def connect(self, tables: Collection[str] | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+    def connect(self, names: Collection[str] | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
         """In-memory DuckDB over the current files.
 
-        tables: these tables of record alone (`people` may be one), which takes a few milliseconds;
-            None: every table and view of the face.
+        names: these tables of record alone (`people` may be one), which takes a few milliseconds,
+            and these views, with what they read; None: every table and view of the face.
         """
-        with readable(self.home), duckdb.connect() if tables is None else engine.cursor() as db:
-            if tables is None:
-                views.create(db, {n: self.files(n) for n, t in TABLES.items() if not t.private})
+        if names is None:
+            names = [name for name, table in TABLES.items() if not table.private] + list(
+                views.VIEWS
+            )
+        plain = TABLES.keys() >= set(names)
+        with readable(self.home), engine.cursor() if plain else duckdb.connect() as db:
+            files = {name: self.files(name) for name in names if name in TABLES}
+            if plain:
+                views.create_tables(db, files, temp=True)
             else:
-                contracts = [contract_of(name) for name in tables]
-                views.create_tables(db, {c.name: self.files(c.name) for c in contracts}, temp=True)
+                views.create(db, files, names)
             yield db
 
     def query(
-        self,
-        sql: str,
-        values: Mapping[str, Any] | None = None,
-        *,
-        tables: Collection[str] | None = None,
+        self, sql: str, values: Mapping[str, Any] | None = None, *, people: bool = False
     ) -> pa.Table:
-        """Arrow table of a SQL query; values are bound as $name.
+        """Arrow table of a SQL query of tables of record and views; values are bound as $name.
 
-        tables: what the query reads, where that is tables of record alone; see `connect`.
+        people: let it read the table `people`, too.
         """
-        with self.connect(tables) as db:
+        names = views.read_by(sql)
+        with self.connect(names if people else names - {"people"}) as db:
             try:
                 return db.sql(sql, params=dict(values or {})).to_arrow_table()
             except duckdb.Error as error:
@@ -200,12 +202,14 @@ class Store:
     def read(self, name: str) -> pa.Table:
         """A whole table of record in its contract's schema, in the order of its key."""
         contract = contract_of(name)
-        rows = self.query(f"FROM {name} ORDER BY {', '.join(contract.key)}", tables=[name])
+        rows = self.query(
+            f"FROM {name} ORDER BY {', '.join(contract.key)}", people=contract.private
+        )
         return rows.cast(contract.schema)
 
     def digest(self, name: str, where: str = "true") -> str:
         """Digest over the content columns of a table, or of the rows that `where` keeps."""
         contract = contract_of(name)
         columns = ", ".join(contract.content) or "NULL"
-        rows = self.query(f"SELECT {columns} FROM {name} WHERE {where}", tables=[name])
+        rows = self.query(f"SELECT {columns} FROM {name} WHERE {where}", people=contract.private)
         return table_digest(rows, contract.content)

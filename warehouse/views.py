@@ -12,7 +12,7 @@ The header of a .sql file is its documentation:
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -64,6 +64,24 @@ def view(name: str) -> View:
     return View(name, f"{header[0]} One row per {grain}.", columns, body)
 
 
+def read_by(sql: str) -> frozenset[str]:
+    """Tables of record and views that a query reads, directly or through a view.
+
+    Any word that is the name of one counts, so there may be more than are read, never fewer.
+
+    >>> sorted(read_by("SELECT item_id FROM clips_as_of($at)"))
+    ['clips', 'items', 'media']
+    """
+    words = {word.removesuffix("_as_of") for word in re.findall(r"\w+", sql)}
+    found = {name for name in VIEWS if name in words}
+    return frozenset(words & TABLES.keys()).union(found, *(_read_by_view(name) for name in found))
+
+
+@cache
+def _read_by_view(name: str) -> frozenset[str]:
+    return read_by(view(name).body) - {name}
+
+
 @cache
 def column_docs() -> dict[str, str]:
     """Meaning of every column name that a contract explains, first contract first."""
@@ -75,17 +93,23 @@ def column_docs() -> dict[str, str]:
 
 
 def create(
-    db: duckdb.DuckDBPyConnection, files: Mapping[str, Sequence[str]], *, comments: bool = False
+    db: duckdb.DuckDBPyConnection,
+    files: Mapping[str, Sequence[str]],
+    names: Collection[str] | None = None,
+    *,
+    comments: bool = False,
 ) -> None:
-    """Create every table, macro and view.
+    """Create tables, macros and views.
 
     files: Parquet files per table of record; none: the table is empty.
+    names: only these views, with the tables and views that they read; None: every view.
     comments: write the meaning of each table and column into the database, for people.
     """
     db.begin()  # one transaction is a third of the time of hundreds
     create_tables(db, files)
     for name in VIEWS:
-        _create_view(db, view(name))
+        if names is None or name in names:
+            _create_view(db, view(name))
     if comments:
         _comment_all(db, list(files))
     db.commit()

@@ -62,11 +62,19 @@ def of(found):
     }
 
 
+@pytest.fixture
 def children():
-    return Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
+    """Asks for the child processes that came since; another test's may still be there."""
+
+    def now():
+        found = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text()
+        return set(found.split())
+
+    before = now()
+    return lambda: now() - before
 
 
-def test_events_of_tasks_read_ahead_are_those_of_raw_tasks(path, tasks, studio):
+def test_events_of_tasks_read_ahead_are_those_of_raw_tasks(path, tasks, studio, children):
     context = studio.context()
     with tasks_of(path, context) as found:
         prepared = list(found)
@@ -76,14 +84,14 @@ def test_events_of_tasks_read_ahead_are_those_of_raw_tasks(path, tasks, studio):
     read = to_events(prepared, Known(), context)
     assert (of(read), read.counts) == (of(raw), raw.counts)
     assert to_events(prepared, studio.known(raw), context).rows == 0
-    assert children() == []
+    assert children() == set()
 
 
-def test_a_small_file_is_read_without_a_child(path, tasks, studio, monkeypatch):
+def test_a_small_file_is_read_without_a_child(path, tasks, studio, monkeypatch, children):
     monkeypatch.setattr(ahead, "AHEAD_BYTES", 1 << 20)
     with tasks_of(path, studio.context()) as found:
         assert list(found) == tasks
-        assert children() == []
+        assert children() == set()
 
 
 def test_what_is_wrong_with_a_file_is_said_as_without_a_child(path, tasks, studio):
@@ -121,14 +129,14 @@ def test_the_death_of_the_child_is_an_error_of_the_reading(path, tasks, studio, 
 
 
 @pytest.mark.parametrize("reason", [KeyboardInterrupt, ValueError])
-def test_the_child_ends_with_the_block_whatever_ends_that(path, tasks, studio, reason):
+def test_the_child_ends_with_the_block_whatever_ends_that(path, tasks, studio, reason, children):
     many = [{**tasks[0], "id": number} for number in range(30_000)]
     write(path, json.dumps(many))
     with suppress(reason), tasks_of(path, studio.context()) as found:
         next(found)
         assert len(children()) == 1
         raise reason
-    assert children() == []
+    assert children() == set()
 
 
 def test_the_child_ends_silently_by_itself_when_the_parent_is_killed(path, tasks):

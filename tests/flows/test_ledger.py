@@ -17,7 +17,6 @@ from annotation.client import Client
 from flows.annotate import ingest_project
 from flows.exports import ingest_export
 from flows.settings import Settings
-from warehouse.views import VIEWS
 
 MODEL = Path(__file__).parents[1] / "model"
 
@@ -155,7 +154,6 @@ def broken(home):
     return home.store.query(
         f"SELECT {unit}, list(revision ORDER BY revision) AS found FROM label_events GROUP BY ALL"
         " HAVING found <> range(1, count(*) + 1)",
-        tables=["label_events"],
     ).to_pylist()
 
 
@@ -237,12 +235,10 @@ def test_labels_are_what_the_naive_ledger_says_now_and_as_of_every_pull(quick, r
 
 @pytest.fixture(scope="module")
 def quick():
-    """What costs time and is tested elsewhere is left out: faces, and most of the views."""
+    """What costs time and is tested elsewhere is left out: faces."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("flows.ingest.publish", lambda store: None)
         patch.setattr("flows.ingest.current", lambda store: True)
-        needed = VIEWS[: VIEWS.index("labels") + 1]
-        patch.setattr("warehouse.views.VIEWS", needed)
         yield
 
 

@@ -61,7 +61,7 @@ def test_small_files_become_one_and_rows_digests_and_moments_stay(store):
     assert len(files(store)) == 1
     assert store.read("prompts") == rows
     assert store.digest("prompts") == digest
-    then = store.query("FROM prompts_as_of($t)", {"t": moment}, tables=["prompts"])
+    then = store.query("FROM prompts_as_of($t)", {"t": moment})
     assert sorted(then["text"].to_pylist()) == list("abc")
     assert problems(store) == []
 

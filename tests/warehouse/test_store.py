@@ -8,6 +8,7 @@ import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
@@ -19,6 +20,7 @@ from warehouse.errors import ContractError, StoreError
 from warehouse.lake import VERSION_PROPERTY
 from warehouse.lease import lease
 from warehouse.store import Store
+from warehouse.views import VIEWS
 
 
 @pytest.fixture
@@ -185,14 +187,32 @@ def test_values_are_bound_never_pasted(store):
     assert found.num_rows == 1
 
 
-def test_a_query_may_name_its_tables_of_record_and_open_them_alone(store):
+def test_a_connection_may_open_some_tables_and_views_alone(store):
     store.append("prompts", prompts("a"))
-    sql = "SELECT count(*) AS n FROM prompts LEFT JOIN items USING (prompt_id)"
-    assert store.query(sql, tables=["prompts", "items"])["n"].to_pylist() == [1]
-    with pytest.raises(StoreError, match="items"):
-        store.query(sql, tables=["prompts"])
-    with pytest.raises(StoreError, match="no table 'nope'"):
-        store.query(sql, tables=["nope"])
+    sql = "SELECT count(*) AS n FROM prompts LEFT JOIN clips USING (prompt_id)"
+    with store.connect(["prompts", "clips", "items", "media"]) as db:
+        assert db.sql(sql).fetchall() == [(1,)]
+    with store.connect(["prompts"]) as db, pytest.raises(duckdb.Error, match="clips"):
+        db.sql(sql)
+
+
+def test_a_query_opens_what_it_reads_and_nothing_else(store, monkeypatch):
+    store.append("prompts", prompts("a"))
+    opened = []
+    files = store.files
+    monkeypatch.setattr(store, "files", lambda name: opened.append(name) or files(name))
+    sql = "SELECT count(*) AS n FROM prompts LEFT JOIN clips_as_of($t) USING (prompt_id)"
+    assert store.query(sql, {"t": datetime(2026, 1, 1, tzinfo=UTC)})["n"].to_pylist() == [1]
+    assert sorted(opened) == ["items", "media", "prompts"]
+    with pytest.raises(StoreError, match="nope"):
+        store.query("FROM nope")
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_every_view_can_be_opened_alone(store, name):
+    assert store.query(f"FROM {name}").num_rows == 0
+    moment = {"t": datetime(2026, 1, 1, tzinfo=UTC)}
+    assert store.query(f"FROM {name}_as_of($t)", moment).num_rows == 0
 
 
 def test_a_store_notices_that_a_table_was_replaced_or_removed(store):
