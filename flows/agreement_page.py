@@ -20,7 +20,7 @@ from flows.page import write_page
 from flows.plots import agreement as agreement_plot
 from flows.settings import Settings
 from warehouse.store import Store
-from warehouse.tallies import tally_warehouse
+from warehouse.tallies import READS, tally_warehouse
 
 Rows = list[dict[str, Any]]
 
@@ -121,7 +121,7 @@ def _reliability(items: pa.Table) -> Rows:
 
 def _pairs(store: Store, moment: datetime) -> Rows:
     """How far each two annotators agree, counted here: the measurement may not have asked."""
-    with store.connect() as db:
+    with store.connect(READS) as db:
         tallies = tally_warehouse(db, ["annotator_pair"], moment=moment)
     return [_alike(row) for row in tallies.pairs.to_pylist()]
 

@@ -25,7 +25,7 @@ from warehouse.errors import AgreementError, GateStop, SettingsError
 from warehouse.face import publish
 from warehouse.moment import newest
 from warehouse.store import Store, contract_of
-from warehouse.tallies import tally_warehouse
+from warehouse.tallies import READS, tally_warehouse
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def measure(
     with store.writing("measure agreement", dry_run=dry_run):
         labels = labels_of(store, moment)
         _check_dimensions(labels, dimensions)
-        with store.connect() as db:
+        with store.connect(READS) as db:
             tallies = tally_warehouse(db, config.slices, by_prompt=config.by_prompt, moment=moment)
         report = report_of(tallies, config)
         people = annotator_report(labels, owned(AnnotatorConfig, "annotators", settings.annotators))

@@ -171,10 +171,9 @@ class Store:
             and these views, with what they read; None: every table and view of the face.
         """
         if names is None:
-            names = [name for name, table in TABLES.items() if not table.private] + list(
-                views.VIEWS
-            )
-        plain = TABLES.keys() >= set(names)
+            names = [*views.VIEWS, *(n for n, table in TABLES.items() if not table.private)]
+        names = views.read_by(" ".join(names))
+        plain = TABLES.keys() >= names
         with readable(self.home), engine.cursor() if plain else duckdb.connect() as db:
             files = {name: self.files(name) for name in names if name in TABLES}
             if plain:

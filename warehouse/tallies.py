@@ -27,6 +27,8 @@ PEOPLE = {
 }
 NO_FACTS = ("item_id", "dimension", "annotator_id", "value", "role", ATTRIBUTES)
 
+READS = ("labels", "measured_labels")  # views that `tally_warehouse` counts in
+
 _TEXT, _COUNT = pa.string(), pa.int64()
 _SLICE = [("slicing", _TEXT), ("dimension", _TEXT), ("value", _TEXT)]
 _COUNTS = [("n_pass", _COUNT), ("n_fail", _COUNT), ("items", _COUNT)]
@@ -71,7 +73,7 @@ def tally_warehouse(
 ) -> Tallies:
     """Count the design labels of a warehouse, as they were known at a moment, or now.
 
-    db: a connection that knows the views, as `Store.connect` gives one.
+    db: a connection that knows the views in `READS`, as `Store.connect` gives one.
     slices, by_prompt: as `tally`, and so are the errors.
     """
     at = "" if moment is None else f"_as_of(TIMESTAMPTZ {quoted(moment.isoformat())})"
