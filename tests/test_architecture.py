@@ -119,3 +119,9 @@ def test_help_imports_nothing_heavy():
 
 def test_no_test_folder_shadows_a_package():
     assert not list((ROOT / "tests").rglob("__init__.py"))
+
+
+@pytest.mark.xdist_group("kept together")
+def test_tests_of_a_group_run_in_one_process(request):
+    grouping = request.config.getoption("loadgroup", default=False)
+    assert request.node.nodeid.endswith("@kept together") == grouping
