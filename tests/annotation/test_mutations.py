@@ -135,6 +135,7 @@ def contexts(studio):
     )
 
 
+@pytest.mark.slow
 def test_units_in_are_units_stored_and_units_quarantined(studio, payloads):
     context = contexts(studio)[0]
     total = Counter()
@@ -167,6 +168,7 @@ def is_whole(row):
     return row["dimension"] is None and (untimely or row["reason"] in WHOLE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changed", [False, True])
 def test_both_ways_of_reading_give_the_same_rows_which_keep_their_contracts(
     studio, payloads, monkeypatch, changed
@@ -190,6 +192,7 @@ def test_both_ways_of_reading_give_the_same_rows_which_keep_their_contracts(
     assert kinds == ({*EVENTS} if changed else {"seen", "skipped"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changed", [False, True])
 def test_tasks_read_ahead_give_the_same_rows_as_raw_ones(studio, payloads, tmp_path, changed):
     few = [raw for raw in map(written, payloads[:: 5 if changed else 1]) if raw]

@@ -215,6 +215,7 @@ def tell(rounds):
             note(f"    {operation}")
 
 
+@pytest.mark.slow
 @settings(
     max_examples=EXAMPLES,
     derandomize=EXAMPLES == CI,  # what lands does not depend on luck; the soak looks further
@@ -242,6 +243,7 @@ def quick():
         yield
 
 
+@pytest.mark.slow
 @settings(
     max_examples=15,
     derandomize=True,

@@ -199,6 +199,7 @@ def agree(db, view, moment, columns, expected):
     assert sorted(found, key=repr) == sorted(wanted, key=repr)
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(
     histories=HISTORIES,

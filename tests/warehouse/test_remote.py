@@ -116,6 +116,7 @@ def test_another_home_reads_the_same_tables(store, tmp_path):
     assert reader.read("prompts").num_rows == 2
 
 
+@pytest.mark.slow
 def test_compaction_keeps_what_faces_read_there_and_in_the_mirror(store, monkeypatch):
     monkeypatch.setattr(face, "KEEP", 2)
     for text in "abc":
