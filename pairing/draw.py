@@ -11,9 +11,10 @@ import pyarrow.compute as pc
 
 from pairing.blocks import Block
 from pairing.counts import Count
+from pairing.decks import deck_of, scarcity
 from pairing.freeze import Frozen
 from pairing.recipe import Recipe
-from pairing.sampler import Dealt, Enumerated, Sampler, deck_order
+from pairing.sampler import Sampler, deck_order
 from pairing.targets import HARD, soft_targets
 from pairing.words import SPLITS, Floats, Ints, Kind, SplitName
 from warehouse.errors import PairingError
@@ -62,7 +63,7 @@ class Request:
         return (
             f"{self.dimension}, {self.split}, {self.kind}: {self.available:,} pairs exist "
             f"({passes:,} pass and {fails:,} fail items, split groups: {self.groups:,}, "
-            f"{self.strategy})"
+            f"{self.strategy}{scarcity(self.sampler)})"
         )
 
 
@@ -115,7 +116,7 @@ def _request(
     second = None
     if opposite is not None:
         second = _deck(sides[opposite], frozen, recipe.seed, dimension, kind)
-    sampler = _sampler(frozen, recipe, first, second)
+    sampler = deck_of(frozen, recipe, first, second)
     return Request(
         dimension,
         split,
@@ -138,16 +139,6 @@ def _deck(ordinals: Ints, frozen: Frozen, *key: object) -> Ints:
 
 def _groups(frozen: Frozen, ordinals: Ints) -> int:
     return int(pc.count_distinct(frozen.items["group"].take(pa.array(ordinals))).as_py())
-
-
-def _sampler(frozen: Frozen, recipe: Recipe, first: Ints, second: Ints | None) -> Sampler:
-    inside = recipe.strategy == "in-prompt"
-    column = frozen.items["prompt_id" if inside else "group"].combine_chunks()
-    codes = column.dictionary_encode().indices.to_numpy().astype(np.int64)
-    sides = (codes[first], None if second is None else codes[second])
-    if inside:
-        return Enumerated(*sides, cap=recipe.max_per_item)
-    return Dealt(*sides, apart=recipe.strategy == "cross-prompt", cap=recipe.max_per_item)
 
 
 def _checked(request: Request) -> Request:

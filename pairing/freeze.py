@@ -14,12 +14,14 @@ from pairing.split import split_by_prompt, unseen_ood
 from pairing.words import Bools, Floats, Ints, SplitName
 from warehouse.digest import P_DIGITS
 
+EVEN = 0.5  # P(pass) from which an undecided item counts among the passes
+
 
 @dataclass(frozen=True)
 class Frozen:
     """Items of a pair set. Rows of `items` are numbered 0, 1, ... in the order of item_id.
 
-    items: item_id, prompt_id, group, split, generator, media_sha256; one row per ordinal.
+    items: item_id, prompt_id, group, split, generator, media_sha256, stratum; one row per ordinal.
     decided: dimension, ordinal, label, p_pass; one row per dimension and item, in this order.
     left_out: how many consensus rows were not used, by dimension and reason.
     warnings: what a reader of the set should know.
@@ -52,14 +54,14 @@ def freeze(consensus: pa.Table, items: pa.Table, recipe: Recipe) -> Frozen:
 
     Raises: PairingError where the tables contradict themselves, each other or the recipe.
     """
-    items = checked_items(items)
+    items = checked_items(items, recipe)
     consensus = checked_consensus(consensus, items, recipe)
     splits = split_by_prompt(items, recipe.split, recipe.ood_generators)
     stays = unseen_ood(items, splits) if recipe.ood_prompts == "unseen" else None
     used, left_out = _used(consensus, items, recipe, stays)
     kept = pc.is_in(items["item_id"], used["item_id"].combine_chunks())
     frozen = splits.filter(kept)
-    for column in ("generator", "media_sha256"):
+    for column in ("generator", "media_sha256", "stratum"):
         frozen = frozen.append_column(column, items[column].filter(kept))
     return Frozen(
         items=frozen,
@@ -75,13 +77,17 @@ def _used(
     consensus: pa.Table, items: pa.Table, recipe: Recipe, stays: Bools | None
 ) -> tuple[pa.Table, dict[str, dict[str, int]]]:
     """Rows that make pairs, and how many do not, by dimension and reason."""
-    label, p = consensus["label"], pc.round(consensus["p_pass"], P_DIGITS)
+    p = pc.round(consensus["p_pass"], P_DIGITS)
     consensus = consensus.set_column(consensus.column_names.index("p_pass"), "p_pass", p)
+    if recipe.undecided == "in":
+        consensus = _sided(consensus)
+    label = consensus["label"]
     undecided = pc.equal(label, "undecided")
+    least, most = recipe.thresholds.pass_at_least, recipe.thresholds.fail_at_most
     sure = pc.if_else(
         pc.equal(label, "pass"),
-        pc.greater_equal(p, recipe.thresholds.pass_at_least),
-        pc.less_equal(p, recipe.thresholds.fail_at_most),
+        pc.greater_equal(p, 0.0 if least is None else least),
+        pc.less_equal(p, 1.0 if most is None else most),
     )
     gone = pa.array([], pa.string()) if stays is None else items["item_id"].filter(~stays)
     seen = pc.is_in(consensus["item_id"], _whole(gone))
@@ -98,6 +104,14 @@ def _used(
         for dimension in recipe.dimensions
     }
     return consensus.filter(pc.equal(reason, "used")), left_out
+
+
+def _sided(consensus: pa.Table) -> pa.Table:
+    """Undecided items on the side where their P(pass) lies; soft pairs weigh them by it."""
+    label, p = consensus["label"], consensus["p_pass"]
+    side = pc.if_else(pc.greater_equal(p, EVEN), "pass", "fail")
+    sided = pc.if_else(pc.equal(label, "undecided"), side, label)
+    return consensus.set_column(consensus.column_names.index("label"), "label", sided)
 
 
 def _count(reason: pa.ChunkedArray, name: str, dimensions: pa.ChunkedArray, dimension: str) -> int:

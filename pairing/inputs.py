@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pairing.combine import with_combined
 from pairing.recipe import Recipe
 from warehouse.errors import PairingError
 
@@ -15,22 +16,28 @@ _ITEMS = ("item_id", "prompt_id", "generator", "media_sha256")
 _LABELS = ("pass", "fail", "undecided")
 
 
-def checked_items(items: pa.Table) -> pa.Table:
-    """Items in the order of item_id, each once, with a prompt and a generator.
+def checked_items(items: pa.Table, recipe: Recipe) -> pa.Table:
+    """Items in the order of item_id, each once, with a prompt, a generator and a stratum.
 
+    The stratum is the one that the recipe's quotas go by, NULL where there are none.
     Raises: PairingError naming the column, the count and the first item.
     """
-    items = _columns("items", items, _ITEMS)
+    given, items = items, _columns("items", items, _ITEMS)
     if items.num_rows == 0:
         raise PairingError("items: the table is empty; import items before building pairs")
     for column in ("item_id", "prompt_id", "generator"):
         _no_nulls("items", items, column)
     _unique("items", items, ("item_id",))
-    return items.sort_by("item_id")
+    strata = pa.nulls(items.num_rows, pa.string())
+    if recipe.quotas is not None:
+        strata = recipe.quotas.strata(given)
+    return items.append_column("stratum", strata).sort_by("item_id")
 
 
 def checked_consensus(consensus: pa.Table, items: pa.Table, recipe: Recipe) -> pa.Table:
     """Consensus of one run in the recipe's dimensions, of known items, each decided once.
+
+    Rows of combined dimensions are made of those of their parts.
 
     Raises: PairingError naming the column, the count and the first item.
     """
@@ -41,12 +48,17 @@ def checked_consensus(consensus: pa.Table, items: pa.Table, recipe: Recipe) -> p
         _no_nulls("consensus", consensus, column)
     _one_run(consensus)
     _known_dimensions(consensus, recipe)
-    wanted = pa.array(recipe.dimensions, pa.string())
-    consensus = consensus.filter(pc.is_in(consensus["dimension"], wanted))
+    _new_names(consensus, recipe)
+    consensus = _of(consensus, recipe.judged)
     _unique("consensus", consensus, ("item_id", "dimension"))
     _known_items(consensus, items)
     _sound_values(consensus)
-    return consensus
+    return _of(with_combined(consensus, recipe.combinations), recipe.dimensions)
+
+
+def _of(consensus: pa.Table, dimensions: tuple[str, ...]) -> pa.Table:
+    wanted = pa.array(dimensions, pa.string())
+    return consensus.filter(pc.is_in(consensus["dimension"], wanted))
 
 
 def _columns(name: str, table: pa.Table, columns: Sequence[str]) -> pa.Table:
@@ -104,12 +116,21 @@ def _one_run(consensus: pa.Table) -> None:
 
 def _known_dimensions(consensus: pa.Table, recipe: Recipe) -> None:
     known = sorted(pc.unique(consensus["dimension"]).to_pylist())
-    missing = [name for name in recipe.dimensions if name not in known]
+    missing = [name for name in recipe.judged if name not in known]
     if missing:
         raise PairingError(
-            f"recipe: dimensions names {missing[0]!r}, but the consensus has only "
+            f"recipe: it needs the dimension {missing[0]!r}, but the consensus has only "
             f"{', '.join(known)}; correct the recipe or build that consensus"
         )
+
+
+def _new_names(consensus: pa.Table, recipe: Recipe) -> None:
+    known = pc.unique(consensus["dimension"]).to_pylist()
+    for name in recipe.combined:
+        if name in known:
+            raise PairingError(
+                f"recipe: combined.{name} is also a dimension that was judged; choose another name"
+            )
 
 
 def _known_items(consensus: pa.Table, items: pa.Table) -> None:

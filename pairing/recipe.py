@@ -8,11 +8,23 @@ import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, get_args
 
 from pairing.checks import check_flag, check_keys, check_names, check_share, check_text, check_whole
+from pairing.combine import Combination
 from pairing.counts import Count, CountValue, parse_count
-from pairing.words import KINDS, SPLITS, Kind, OodPrompts, SplitName, Strategy
+from pairing.strata import Quotas
+from pairing.words import (
+    KINDS,
+    SPLITS,
+    Kind,
+    OodPrompts,
+    SplitName,
+    Strategy,
+    Undecided,
+    WinTies,
+)
 from warehouse.errors import PairingError
 
 SplitCounts = Mapping[SplitName, CountValue]
@@ -66,13 +78,14 @@ class Split:
 class Thresholds:
     """How sure a consensus must be. An item outside is left out and counted."""
 
-    pass_at_least: float = 0.5  # smallest P(pass) of an item used as pass
-    fail_at_most: float = 0.5  # largest P(pass) of an item used as fail
+    pass_at_least: float | None = None  # smallest P(pass) of a pass; None: its label is enough
+    fail_at_most: float | None = None  # largest P(pass) of a fail; None: its label is enough
 
     def __post_init__(self) -> None:
-        check_share("thresholds.pass_at_least", self.pass_at_least)
-        check_share("thresholds.fail_at_most", self.fail_at_most)
-        if self.pass_at_least < self.fail_at_most:
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        for name, value in given.items():
+            check_share(f"thresholds.{name}", value)
+        if given.get("pass_at_least", 1.0) < given.get("fail_at_most", 0.0):
             raise PairingError(
                 f"recipe: thresholds.pass_at_least {self.pass_at_least:g} lies below fail_at_most "
                 f"{self.fail_at_most:g}; a fail could be surer to pass than a pass: swap them"
@@ -84,18 +97,25 @@ class Recipe:
     """What a pair set is made of. The same recipe and data give the same bytes anywhere."""
 
     dimensions: tuple[str, ...]  # qualities to make pairs in
+    combined: Mapping[str, str] = field(default_factory=dict)  # such as {"both": "physics & shape"}
     name: str = "default"  # for people; no digest sees it
     kinds: tuple[Kind, ...] = ("win_lose", "win_tie")  # lose_tie only where it is named here
     counts: KindCounts = field(default_factory=lambda: DEFAULT_COUNTS)  # per dimension
     overrides: Mapping[str, KindCounts] = field(default_factory=dict)  # counts of one dimension
     strategy: Strategy = "cross-prompt"
+    in_prompt_share: float | None = None  # hybrid: share of the pairs that stay inside a prompt
     soft: bool = False  # True: mu and weight from P(pass); False: from labels
+    undecided: Undecided = "out"  # in: soft pairs use undecided items by their P(pass), too
+    win_ties: Mapping[str, WinTies] = field(default_factory=dict)  # by dimension; others: test
     thresholds: Thresholds = field(default_factory=Thresholds)
     split: Split = field(default_factory=Split)
     ood_generators: tuple[str, ...] = ()  # their items go to the split `ood`, and nowhere else
     ood_prompts: OodPrompts = "any"  # unseen: leave out OOD items of training's prompts
     seed: int = 0
     max_per_item: int | None = None  # pairs per item in each dimension, split and kind
+    max_per_prompt: int | None = None  # the same per prompt; a pair inside a prompt counts once
+    quotas: Quotas | None = None  # shares of the pairs by generator, or by an attribute of prompts
+    as_of: str | None = None  # the consensus that was the newest then, ISO 8601; None: now
 
     def __post_init__(self) -> None:
         check_names("dimensions", self.dimensions)
@@ -108,9 +128,29 @@ class Recipe:
         _check_owner("thresholds", self.thresholds, Thresholds)
         check_flag("soft", self.soft)
         check_whole("seed", self.seed, 0)
-        if self.max_per_item is not None:
-            check_whole("max_per_item", self.max_per_item, 1)
+        for name in ("max_per_item", "max_per_prompt"):
+            if getattr(self, name) is not None:
+                check_whole(name, getattr(self, name), 1)
+        if self.quotas is not None:
+            _check_owner("quotas", self.quotas, Quotas)
+        self._check_undecided()
+        self._check_hybrid()
+        self._check_combined()
+        self._check_win_ties()
+        self._check_as_of()
         self._check_counts()
+
+    @property
+    def combinations(self) -> dict[str, Combination]:
+        """What the combined dimensions are made of."""
+        return {name: Combination(text) for name, text in self.combined.items()}
+
+    @property
+    def judged(self) -> tuple[str, ...]:
+        """Dimensions that labels are needed of: the recipe's, combined ones by their parts."""
+        made = self.combinations
+        parts = [made[name].parts if name in made else (name,) for name in self.dimensions]
+        return tuple(dict.fromkeys(part for each in parts for part in each))
 
     def count(self, dimension: str, split: SplitName, kind: Kind) -> Count:
         """Pairs asked for in one dimension, split and kind; none where nothing is said."""
@@ -139,11 +179,9 @@ class Recipe:
         if "dimensions" not in values:
             raise PairingError("recipe: dimensions is missing; name at least one dimension")
         plain = {key: _tuple(value) for key, value in values.items()}
-        for key, owner in (("split", Split), ("thresholds", Thresholds)):
-            if key in plain and not isinstance(plain[key], owner):
-                names = tuple(each.name for each in dataclasses.fields(owner))
-                check_keys(f"recipe: {key}", plain[key], names)
-                plain[key] = owner(**plain[key])
+        for key, owner in OWNERS.items():
+            if plain.get(key) is not None and not isinstance(plain[key], owner):
+                plain[key] = _owned(key, owner, plain[key])
         return cls(**plain)
 
     @classmethod
@@ -166,6 +204,48 @@ class Recipe:
         except json.JSONDecodeError as error:
             raise PairingError(f"recipe: this is no JSON ({error}); correct the file") from error
 
+    def _check_undecided(self) -> None:
+        _check_choice("undecided", self.undecided, get_args(Undecided))
+        if self.undecided == "in" and not self.soft:
+            raise PairingError(
+                "recipe: undecided is 'in' but soft is false; a hard label of an undecided item"
+                " would be a guess: set soft = true, or leave undecided items out"
+            )
+
+    def _check_hybrid(self) -> None:
+        if (self.strategy == "hybrid") != (self.in_prompt_share is not None):
+            raise PairingError(
+                f"recipe: strategy is {self.strategy!r} and in_prompt_share"
+                f" {self.in_prompt_share!r}; give the share with the strategy hybrid, and only then"
+            )
+        if self.in_prompt_share is not None:
+            check_share("in_prompt_share", self.in_prompt_share)
+
+    def _check_combined(self) -> None:
+        check_keys("recipe: combined", self.combined, self.dimensions)
+        for name, text in self.combined.items():
+            check_text(f"combined.{name}", text)
+            if name in Combination(text).parts:
+                raise PairingError(f"recipe: combined.{name} names itself; name what it is made of")
+
+    def _check_win_ties(self) -> None:
+        check_keys("recipe: win_ties", self.win_ties, self.dimensions)
+        for name, value in self.win_ties.items():
+            _check_choice(f"win_ties.{name}", value, get_args(WinTies))
+
+    def _check_as_of(self) -> None:
+        if self.as_of is None:
+            return
+        try:
+            known = datetime.fromisoformat(self.as_of).tzinfo is not None
+        except (TypeError, ValueError):
+            known = False
+        if not known:
+            raise PairingError(
+                f"recipe: as_of is {self.as_of!r}; give a time with its zone, such as"
+                " '2026-11-21T12:00:00+00:00'"
+            )
+
     def _check_counts(self) -> None:
         _check_kind_counts("counts", self.counts, self)
         for kind in self.kinds:
@@ -176,6 +256,9 @@ class Recipe:
         check_keys("recipe: overrides", self.overrides, self.dimensions)
         for dimension, counts in self.overrides.items():
             _check_kind_counts(f"overrides.{dimension}", counts, self)
+
+
+OWNERS: Mapping[str, type[Any]] = {"split": Split, "thresholds": Thresholds, "quotas": Quotas}
 
 
 def _check_kind_counts(place: str, counts: KindCounts, recipe: Recipe) -> None:
@@ -215,5 +298,15 @@ def _check_owner(place: str, value: object, owner: type) -> None:
         )
 
 
+def _owned(key: str, owner: type[Any], values: Any) -> Any:
+    """One of the recipe's parts from plain values."""
+    fields = dataclasses.fields(owner)
+    check_keys(f"recipe: {key}", values, tuple(each.name for each in fields))
+    for each in fields:
+        if each.default is dataclasses.MISSING and each.name not in values:
+            raise PairingError(f"recipe: {key}.{each.name} is missing; add it")
+    return owner(**{name: _tuple(value) for name, value in values.items()})
+
+
 def _tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+    return tuple(map(_tuple, value)) if isinstance(value, list) else value

@@ -11,8 +11,10 @@ from warehouse import contracts
 
 Kind = Literal["win_lose", "win_tie", "lose_tie"]
 SplitName = Literal["train", "validation", "test", "ood"]
-Strategy = Literal["cross-prompt", "any-prompt", "in-prompt"]
+Strategy = Literal["cross-prompt", "any-prompt", "in-prompt", "hybrid"]
 OodPrompts = Literal["any", "unseen"]
+Undecided = Literal["out", "in"]
+WinTies = Literal["allow", "test", "forbid"]
 
 KINDS: tuple[Kind, ...] = ("win_lose", "win_tie", "lose_tie")
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test", "ood")
