@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
@@ -11,16 +12,21 @@ from typing import Any
 import pyarrow as pa
 
 from flows.choose import by_start
+from flows.clearance import audit_rows, clearance
 from flows.measure import chosen_method
 from flows.settings import Settings
 from pairing.blocks import blocks_of
-from pairing.folder import read_pair_set, write_pair_set
+from pairing.folder import read_manifest, read_pair_set, write_pair_set
 from pairing.pairset import PairSet, build_pairs, pair_set_row
-from pairing.recipe import Recipe
+from pairing.recipe import Recipe, default_counts, read_toml
 from pairing.stats import counts, pair_set_stats
-from warehouse.errors import GateStop, PairingError
+from warehouse.errors import PairingError
 from warehouse.face import publish
 from warehouse.store import Store
+
+SOURCES = ("items", "media", "prompts")
+READ = ("consensus", *SOURCES)  # tables of record that a set is made of
+PROVENANCE = ("items_as_of", "override", "table_versions")  # what a manifest says of a build
 
 
 @dataclass(frozen=True)
@@ -33,82 +39,170 @@ class Built:
     counts: list[dict[str, Any]]
 
 
-def recipe_of(settings: Settings, store: Store, path: Path | None = None) -> Recipe:
+def recipe_of(
+    settings: Settings, store: Store, path: Path | None = None, changes: Sequence[str] = ()
+) -> Recipe:
     """Recipe of a TOML file, else of the section `pairs` of soli.toml, else the default one.
 
     The default takes every dimension that has a consensus.
+    changes: lines of TOML that come on top, such as `seed = 7` or `counts.win_lose.train = 500`.
     Raises: PairingError for a recipe that makes no sense, or where there is no consensus.
     """
     if path is not None:
         try:
-            return Recipe.from_toml(path.read_text(encoding="utf-8"))
+            values = read_toml(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
             raise PairingError(f"recipe {path} cannot be read: {error}") from error
-    found = store.query("SELECT DISTINCT dimension FROM consensus ORDER BY 1")["dimension"]
-    if not len(found):
-        raise PairingError("nothing was decided yet; run `soli consensus build` first")
-    return Recipe.from_dict({"dimensions": found.to_pylist()} | settings.pairs)
+    else:
+        found = store.query("SELECT DISTINCT dimension FROM consensus ORDER BY 1")["dimension"]
+        if not len(found):
+            raise PairingError("nothing was decided yet; run `soli consensus build` first")
+        values = {"dimensions": found.to_pylist()} | settings.pairs
+    wanted: dict[str, Any] = {}
+    for line in changes:
+        wanted = _merged(wanted, read_toml(line))
+    if "counts" in wanted and "counts" not in values:  # they change the default ones
+        values = {"counts": default_counts(ood="ood_generators" in values | wanted)} | values
+    return Recipe.from_dict(_merged(values, wanted))
+
+
+def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Values with changes on top, table by table."""
+    found = dict(values)
+    for key, change in changes.items():
+        old, tables = found.get(key), isinstance(change, Mapping)
+        found[key] = _merged(old, change) if isinstance(old, Mapping) and tables else change
+    return found
 
 
 def build(
-    settings: Settings, store: Store, recipe: Recipe, *, dry_run: bool = False
+    settings: Settings,
+    store: Store,
+    recipe: Recipe,
+    *,
+    override: str | None = None,
+    dry_run: bool = False,
 ) -> tuple[Built, PairSet]:
-    """Build a pair set from the latest consensus, as files and as rows.
+    """Build a pair set from the latest consensus, or the recipe's, as files and as rows.
 
-    Raises: GateStop where a gate stopped one of the recipe's dimensions; PairingError where there
-        is no consensus, or the recipe asks for more than there is.
+    override: a reason to build although a gate, or the test of win-ties, says stop.
+    Raises: GateStop where one of them does; PairingError where there is no consensus, or the recipe
+        asks for more than there is.
     """
+    moment = datetime.fromisoformat(recipe.as_of) if recipe.as_of else None
     with store.writing("build a pair set", dry_run=dry_run):
-        check_gates(store, recipe.dimensions)
-        consensus = latest_consensus(store, chosen_method(settings))
-        items = store.query(
-            "SELECT item_id, prompt_id, generator, media_sha256 FROM clips ORDER BY item_id"
+        cleared = clearance(store, recipe, override, moment)
+        consensus = latest_consensus(store, chosen_method(settings), moment)
+        known_then = items_known(store, moment)
+        pair_set = build_pairs(
+            consensus,
+            sources(store, known_then),
+            recipe,
+            as_of=committed(store, str(consensus["consensus_id"][0])),
+            code_version=version("soli"),
+            warnings=cleared.warnings,
+            provenance={
+                "items_as_of": known_then.isoformat(),
+                "override": cleared.override,
+                "table_versions": {name: store.lake.version(name) for name in READ},
+            },
         )
-        as_of = committed(store, str(consensus["consensus_id"][0]))
-        pair_set = build_pairs(consensus, items, recipe, as_of=as_of, code_version=version("soli"))
-        identity = pair_set.pair_set_id
-        folder = folder_of(store, identity)
-        rows = counts(blocks_of(pair_set.pairs)).to_pylist()
-        if not dry_run:
-            write_pair_set(pair_set, folder)  # again where the folder was lost
-        if not dry_run and not known(store, identity):
+        return _published(store, pair_set, dry_run=dry_run), pair_set
+
+
+def rebuild(store: Store, manifest: Path, *, dry_run: bool = False) -> tuple[Built, PairSet]:
+    """Build the set again that a manifest is of: the same pairs, items and manifest.
+
+    Raises: PairingError for a file that is no manifest, where this warehouse does not hold what the
+        set was made of, or where something else comes out.
+    """
+    said = read_manifest(manifest)
+    recipe = Recipe.from_dict(said["recipe"])
+    with store.writing("build a pair set", dry_run=dry_run):
+        consensus = store.query(
+            "FROM consensus WHERE consensus_id = $c ORDER BY item_id, dimension",
+            {"c": said["consensus_id"]},
+        )
+        if not consensus.num_rows:
+            raise PairingError(
+                f"{manifest} was made of the consensus {said['consensus_id']}, which is not in"
+                f" {store.home}; name the home that has it with --home"
+            )
+        pair_set = build_pairs(
+            consensus,
+            sources(store, datetime.fromisoformat(said.get("items_as_of") or said["as_of"])),
+            recipe,
+            as_of=datetime.fromisoformat(said["as_of"]),
+            code_version=said["code_version"],
+            provenance={name: said[name] for name in PROVENANCE if name in said},
+        )
+        pair_set.manifest["warnings"] = said["warnings"]
+        if pair_set.digest != said["digest"]:
+            raise PairingError(
+                f"{manifest} says digest {said['digest'][:16]}, but {pair_set.digest[:16]} comes"
+                f" out; it was written by version {said['code_version']}, this is"
+                f" {version('soli')}"
+            )
+        return _published(store, pair_set, dry_run=dry_run), pair_set
+
+
+def _published(store: Store, pair_set: PairSet, *, dry_run: bool) -> Built:
+    """Files and rows of a set; what is there already stays."""
+    identity = pair_set.pair_set_id
+    folder = folder_of(store, identity)
+    rows = counts(blocks_of(pair_set.pairs)).to_pylist()
+    if not dry_run:
+        write_pair_set(pair_set, folder)  # again where the folder was lost
+        over = pair_set.manifest.get("override")
+        added = store.append("audit", audit_rows(identity, over)) if over else 0
+        if not known(store, identity):
             store.append("pair_set_items", pair_set.items)
             store.append("pairs", pair_set.pairs)
-            store.append("pair_sets", pair_set_row(pair_set, str(folder)))
+            added += store.append("pair_sets", pair_set_row(pair_set, str(folder)))
+        if added:
             publish(store)
-    return Built(identity, pair_set.digest, folder, rows), pair_set
+    return Built(identity, pair_set.digest, folder, rows)
 
 
-def check_gates(store: Store, dimensions: tuple[str, ...]) -> None:
-    """Raise where the last measurement stopped one of these dimensions, or never judged it.
+def items_known(store: Store, moment: datetime | None) -> datetime:
+    """The newest commit about items, prompts and videos, at a moment or now.
 
-    Raises: GateStop with the reasons; PairingError where agreement was never measured.
+    Raises: PairingError where nothing was known.
     """
-    rows = store.query(
-        "WITH newest AS (SELECT arg_max(measurement_id, observed_at) AS measurement_id FROM gates)"
-        " SELECT dimension, verdict, reason FROM gates SEMI JOIN newest USING (measurement_id)"
-    ).to_pylist()
-    if not rows:
-        raise PairingError("agreement was never measured; run `soli agreement report` first")
-    stopped = [r for r in rows if r["verdict"] == "stop" and r["dimension"] in dimensions]
-    if stopped:
-        reasons = "; ".join(f"{row['dimension']}: {row['reason']}" for row in stopped)
-        raise GateStop(
-            f"no pairs: the gate stopped {reasons}. Mend the guidelines, ask for more labels with"
-            " `soli annotate queue --push`, or leave the dimension out of the recipe"
-        )
+    tables = " UNION ALL ".join(f"SELECT observed_at FROM {name}" for name in SOURCES)
+    found = store.query(
+        f"SELECT max(observed_at) AS at FROM ({tables}) WHERE $at IS NULL OR observed_at <= $at",
+        {"at": moment},
+    )["at"][0].as_py()
+    if found is None:
+        raise PairingError("no items are known yet; run `soli ingest` first")
+    assert isinstance(found, datetime)  # the contract says so
+    return found
 
 
-def latest_consensus(store: Store, method: str) -> pa.Table:
-    """Rows of the newest consensus run of a method.
+def sources(store: Store, moment: datetime) -> pa.Table:
+    """What pairs need to know of items, as it was known at a moment."""
+    return store.query(
+        "SELECT c.item_id, c.prompt_id, c.generator, c.media_sha256, p.attributes"
+        " FROM clips_as_of($at) AS c LEFT JOIN prompts_as_of($at) AS p USING (prompt_id)"
+        " ORDER BY c.item_id",
+        {"at": moment},
+    )
+
+
+def latest_consensus(store: Store, method: str, moment: datetime | None = None) -> pa.Table:
+    """Rows of the newest consensus run of a method, at a moment or now.
 
     Raises: PairingError where there is none.
     """
+    view = "latest_consensus_as_of($at)" if moment else "latest_consensus"
     rows = store.query(
-        "FROM latest_consensus WHERE method = $m ORDER BY item_id, dimension", {"m": method}
+        f"FROM {view} WHERE method = $m ORDER BY item_id, dimension",
+        {"m": method} | ({"at": moment} if moment else {}),
     )
     if not rows.num_rows:
-        raise PairingError(f"no consensus by {method}; run `soli consensus build` first")
+        then = f" at {moment:%Y-%m-%d %H:%M:%S} UTC" if moment else ""
+        raise PairingError(f"no consensus by {method}{then}; run `soli consensus build` first")
     return rows
 
 

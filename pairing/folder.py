@@ -65,7 +65,7 @@ def read_pair_set(folder: Path) -> PairSet:
     Raises: PairingError naming the file that is missing or unreadable, or the part that differs.
     """
     folder = Path(folder)
-    manifest = _read_manifest(folder / MANIFEST)
+    manifest = read_manifest(folder / MANIFEST)
     items = _read_table(folder / ITEMS, PAIR_SET_ITEMS)
     pairs = _read_table(folder / PAIRS_FILE, PAIRS)
     _verify(folder, manifest, items, pairs)
@@ -114,7 +114,11 @@ def _write_table(table: pa.Table, path: Path, distinct: tuple[str, ...]) -> None
     )
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
+def read_manifest(path: Path) -> dict[str, Any]:
+    """What a manifest says.
+
+    Raises: PairingError where it is missing, unreadable, or of another format.
+    """
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:

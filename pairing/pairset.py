@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -59,13 +60,17 @@ def build_pairs(
     *,
     as_of: datetime | None = None,
     code_version: str = "",
+    warnings: Sequence[str] = (),
+    provenance: Mapping[str, Any] | None = None,
 ) -> PairSet:
     """Pairs that a recipe makes of a consensus.
 
     consensus: rows of one consensus run, as in the contract; undecided items make no pairs.
     items: item_id, prompt_id, generator, media_sha256 of at least the consensus' items. Splits are
         taken over all of them, so that a new label never moves a prompt.
-    as_of, code_version: kept in the manifest; they change neither tables nor digest.
+        Where quotas go by an attribute, the JSON of the prompt's attributes is in `attributes`.
+    as_of, code_version, warnings, provenance: kept in the manifest; they change neither tables nor
+        digest.
     Raises: PairingError for tables or recipes that make no sense together, and where fewer pairs
         exist than were asked for.
     """
@@ -91,7 +96,8 @@ def build_pairs(
         "consensus_id": frozen.consensus_id,
         "code_version": code_version,
         **_account(frozen, recipe, blocks, table),
-        "warnings": _warnings(frozen, asked),
+        "warnings": _warnings([*warnings, *frozen.warnings], asked),
+        **(provenance or {}),
     }
     return PairSet(table, pairs_table(blocks, pair_set_id), manifest)
 
@@ -155,9 +161,9 @@ def _account(
     }
 
 
-def _warnings(frozen: Frozen, asked: list[Request]) -> list[str]:
+def _warnings(known: list[str], asked: list[Request]) -> list[str]:
     """What a reader of the set should know; also logged."""
-    warnings = [*frozen.warnings, *(each.explanation for each in asked if each.empty)]
+    warnings = [*known, *(each.explanation for each in asked if each.empty)]
     for warning in warnings:
         logger.warning("pair set: %s", warning)
     return warnings

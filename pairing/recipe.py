@@ -52,6 +52,14 @@ DEFAULT_COUNTS: KindCounts = {
 }
 
 
+def default_counts(*, ood: bool) -> dict[Kind, dict[SplitName, CountValue]]:
+    """The default counts, with those out of domain or without."""
+    return {
+        kind: {split: value for split, value in by.items() if ood or split != "ood"}
+        for kind, by in DEFAULT_COUNTS.items()
+    }
+
+
 @dataclass(frozen=True)
 class Split:
     """Shares of the split groups that go to each split, and the salt that decides which go."""
@@ -156,9 +164,22 @@ class Recipe:
         """Pairs asked for in one dimension, split and kind; none where nothing is said."""
         if split == "ood" and not self.ood_generators:
             return parse_count(0)
+        if kind == "win_tie" and self.win_ties.get(dimension) == "forbid":
+            return parse_count(0)
         override = self.overrides.get(dimension, {}).get(kind, {})
         value = override.get(split, self.counts.get(kind, {}).get(split, 0))
         return parse_count(value, f"counts.{kind}.{split}")
+
+    @property
+    def tested(self) -> tuple[str, ...]:
+        """Judged dimensions whose win-ties are made only where a shared pass means a tie."""
+        made = self.combinations
+        return tuple(
+            part
+            for name in self.dimensions
+            if "win_tie" in self.kinds and self.win_ties.get(name, "test") == "test"
+            for part in (made[name].parts if name in made else (name,))
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for a manifest; `Recipe.from_dict` reads them back."""
@@ -187,10 +208,7 @@ class Recipe:
     @classmethod
     def from_toml(cls, text: str) -> Recipe:
         """Recipe of a TOML text. Raises: PairingError where it is no TOML or no recipe."""
-        try:
-            return cls.from_dict(tomllib.loads(text))
-        except tomllib.TOMLDecodeError as error:
-            raise PairingError(f"recipe: this is no TOML ({error}); correct the file") from error
+        return cls.from_dict(read_toml(text))
 
     def to_json(self) -> str:
         """One line of JSON with sorted keys."""
@@ -296,6 +314,14 @@ def _check_owner(place: str, value: object, owner: type) -> None:
         raise PairingError(
             f"recipe: {place} is {value!r}; give a {owner.__name__}, or use Recipe.from_dict"
         )
+
+
+def read_toml(text: str) -> dict[str, Any]:
+    """Values of a TOML text. Raises: PairingError where it is none."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise PairingError(f"recipe: this is no TOML ({error}); correct {text[:40]!r}") from error
 
 
 def _owned(key: str, owner: type[Any], values: Any) -> Any:

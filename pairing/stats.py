@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import combinations
 from typing import Any
 
@@ -13,6 +13,11 @@ import pyarrow.compute as pc
 from pairing.blocks import Block, blocks_of
 from pairing.words import Ints, Ordinals
 from warehouse.errors import PairingError
+
+HISTOGRAMS = ("exposure_histogram", "probabilities")  # for figures, too long to read
+BINS = 20  # of P(pass)
+_TINY = 1e-9  # so that 0.15 * 20 counts as 3; P(pass) is rounded to 1e-6
+Side = tuple[str, str, str, str]
 
 
 def pair_set_stats(items: pa.Table, pairs: pa.Table, sources: pa.Table) -> dict[str, pa.Table]:
@@ -27,8 +32,10 @@ def pair_set_stats(items: pa.Table, pairs: pa.Table, sources: pa.Table) -> dict[
     return {
         "counts": counts(blocks),
         "exposure": exposure(items, blocks),
+        "exposure_histogram": exposure_histogram(items, blocks),
         "prompts": prompt_coverage(items, blocks),
         "generators": generator_matrix(known, blocks),
+        "probabilities": probabilities(items, blocks),
         "leakage": leakage(known),
     }
 
@@ -49,14 +56,11 @@ def exposure(items: pa.Table, blocks: Iterable[Block]) -> pa.Table:
         per item, and spread, most - least: at most 1 where nothing constrains the deck.
     """
     rows = []
-    for block in blocks:
-        for side, label, used in _sides(block):
-            could = _ordinals(items, block, label)
-            times = np.bincount(used, minlength=int(could.max(initial=-1)) + 1)[could]
-            least, most = int(times.min(initial=len(used))), int(times.max(initial=0))
-            mean = round(float(times.mean()), 6) if len(times) else 0.0
-            unused = int((times == 0).sum())
-            rows.append((*_key(block), side, len(could), unused, least, most, mean, most - least))
+    for key, times in _exposures(items, blocks):
+        least, most = int(times.min(initial=int(times.sum()))), int(times.max(initial=0))
+        mean = round(float(times.mean()), 6) if len(times) else 0.0
+        unused = int((times == 0).sum())
+        rows.append((*key, len(times), unused, least, most, mean, most - least))
     names = ("dimension", "split", "kind", "side", "items", "unused")
     return _table((*names, "least", "most", "mean", "spread"), rows)
 
@@ -64,16 +68,29 @@ def exposure(items: pa.Table, blocks: Iterable[Block]) -> pa.Table:
 def exposure_histogram(items: pa.Table, blocks: Iterable[Block]) -> pa.Table:
     """How many items stand in how many pairs, by dimension, split, kind and side."""
     rows = []
-    for block in blocks:
-        for side, label, used in _sides(block):
-            could = _ordinals(items, block, label)
-            times = np.bincount(used, minlength=int(could.max(initial=-1)) + 1)[could]
-            number, found = np.unique(times, return_counts=True)
-            rows += [
-                (*_key(block), side, *pair)
-                for pair in zip(number.tolist(), found.tolist(), strict=True)
-            ]
+    for key, times in _exposures(items, blocks):
+        number, found = np.unique(times, return_counts=True)
+        rows += [(*key, *pair) for pair in zip(number.tolist(), found.tolist(), strict=True)]
     return _table(("dimension", "split", "kind", "side", "pairs", "items"), rows)
+
+
+def probabilities(items: pa.Table, blocks: Iterable[Block]) -> pa.Table:
+    """P(pass) of the items in pairs, each as often as it stands there, in bins of 1/20.
+
+    items: as in the contract pair_set_items.
+    Returns: by dimension, split, kind and side, p_from, the lower end of a bin (the last one holds
+        1, too), and pairs, how many have an item of that side in it; bins without any are left out.
+    """
+    rows = []
+    for block in blocks:
+        here = items.filter(pc.equal(items["dimension"], block.dimension))
+        p = np.zeros(int(here["ordinal"].to_numpy().max(initial=-1)) + 1)
+        p[here["ordinal"].to_numpy()] = here["p_pass"].to_numpy()
+        for side, _, used in _sides(block):
+            place = np.minimum((p[used] * BINS + _TINY).astype(np.int64), BINS - 1)
+            found = np.bincount(place, minlength=BINS).tolist()
+            rows += [(*_key(block), side, n / BINS, found[n]) for n in range(BINS) if found[n]]
+    return _table(("dimension", "split", "kind", "side", "p_from", "pairs"), rows)
 
 
 def prompt_coverage(items: pa.Table, blocks: Iterable[Block]) -> pa.Table:
@@ -151,6 +168,18 @@ def _sides(block: Block) -> list[tuple[str, str, Ordinals]]:
         return [("winner", "pass", block.winner), ("other", "fail", block.other)]
     label = "pass" if block.kind == "win_tie" else "fail"
     return [("either", label, np.concatenate([block.winner, block.other]))]
+
+
+def _exposures(items: pa.Table, blocks: Iterable[Block]) -> Iterator[tuple[Side, Ints]]:
+    """Dimension, split, kind and side, with the number of pairs of each item that could be there.
+
+    An item could stand on a side whose label it has.
+    """
+    for block in blocks:
+        for side, label, used in _sides(block):
+            could = _ordinals(items, block, label)
+            times = np.bincount(used, minlength=int(could.max(initial=-1)) + 1)[could]
+            yield (*_key(block), side), times
 
 
 def _rows(items: pa.Table, block: Block) -> pa.Table:

@@ -40,6 +40,7 @@ METHODS = ("majority", "one_coin", "dawid_skene")
 KINDS = ("win_lose", "win_tie", "lose_tie")
 SPLITS = ("train", "validation", "test", "ood")
 VERDICTS = ("go", "stop")
+ACTIONS = ("override_gate",)
 SUITABILITIES = ("suitable", "unsuitable", "too_little_data")
 UNITS = ("item", "prompt")
 # random: agrees with the others no more than chance; drifts: changed over time; fast: answers too
@@ -438,6 +439,16 @@ SUITABILITY = _table(
     Column("reason", "string", "one sentence"),
 )
 
+AUDIT = _table(
+    "audit",
+    "One row per thing that was done against a rule, with its reason.",
+    ("audit_id",),
+    Column("audit_id", "string", "digest of the row"),
+    Column("action", "string", "what was done", check=one_of("action", ACTIONS)),
+    Column("subject", "string", "what it was done to, such as a pair set"),
+    Column("reason", "string", "why, in the words of who did it"),
+    Column("details", "json", "what stood against it"),
+)
 COMPARISONS = _table(
     "comparisons",
     "One row per pairwise judgement and revision; current ones are the view `judgements`.",
@@ -555,6 +566,7 @@ TABLES: dict[str, Table] = {
         GATES,
         ANNOTATORS,
         SUITABILITY,
+        AUDIT,
         CONSENSUS,
         CALIBRATIONS,
         PAIR_SETS,

@@ -11,6 +11,7 @@ import duckdb
 import pyarrow as pa
 
 from warehouse.contracts import TABLES
+from warehouse.engine import SPILL
 from warehouse.errors import StoreError
 
 QUESTIONS = (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN)
@@ -31,7 +32,7 @@ class Session:
                 f"no warehouse at {face}; run `soli ingest` (where there are tables:"
                 " `soli warehouse rebuild`), or name another --home"
             )
-        self._db = duckdb.connect()
+        self._db = duckdb.connect(config=SPILL)
         self._db.execute("SET TimeZone = 'UTC'")
         try:
             self._db.execute(f"ATTACH '{_escaped(face.resolve())}' AS face (READ_ONLY)")

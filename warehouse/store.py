@@ -174,7 +174,10 @@ class Store:
             names = [*views.VIEWS, *(n for n, table in TABLES.items() if not table.private)]
         names = views.read_by(" ".join(names))
         plain = TABLES.keys() >= names
-        with readable(self.home), engine.cursor() if plain else duckdb.connect() as db:
+        with (
+            readable(self.home),
+            engine.cursor() if plain else duckdb.connect(config=engine.SPILL) as db,
+        ):
             files = {name: self.files(name) for name in names if name in TABLES}
             if plain:
                 views.create_tables(db, files, temp=True)

@@ -12,34 +12,68 @@ from flows.commands.common import DryRun, Json, group, settings_of
 app = group("Pair sets: win-lose and win-tie pairs out of single-item labels.")
 
 
+RecipeFile = Annotated[
+    Path | None,
+    typer.Option(help="Recipe, TOML (default: section [pairs] of soli.toml, or all pairs)."),
+]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change the recipe, in TOML; may be repeated: --set seed=7.",
+    ),
+]
+Manifest = Annotated[
+    Path | None, typer.Option(help="Build the set again that this manifest.json is of.")
+]
+Override = Annotated[
+    str | None,
+    typer.Option(
+        "--override-gate",
+        metavar="REASON",
+        help="Build although a gate or the test of win-ties says stop; kept with the reason.",
+    ),
+]
+
+
 @app.command("build")
 def build(
     context: typer.Context,
     *,
-    recipe: Annotated[
-        Path | None,
-        typer.Option(help="Recipe, TOML (default: section [pairs] of soli.toml, or all pairs)."),
-    ] = None,
+    recipe: RecipeFile = None,
+    changes: Changes = None,
+    manifest: Manifest = None,
+    override: Override = None,
     json: Json = False,
     dry_run: DryRun = False,
 ) -> None:
     """Build a pair set from the latest consensus.
 
     The same labels and recipe give the same bytes, on any machine and in any order. Exits 3 where
-    a gate stopped one of the recipe's dimensions.
+    a gate stopped one of the recipe's dimensions, or where its win-ties are found unsuitable.
 
     \b
     Examples:
       soli pairs build
       soli pairs build --recipe recipe.toml --dry-run
+      soli pairs build --set seed=7 --set 'strategy="any-prompt"' --set counts.win_tie.train=500
+      soli pairs build --manifest old/manifest.json
+      soli pairs build --override-gate "the pilot; the guidelines are being mended"
     """
     from flows.console import show_json, show_rows
     from flows.pair import build as run
-    from flows.pair import recipe_of
+    from flows.pair import rebuild, recipe_of
 
     settings = settings_of(context)
     store = settings.store
-    built, pair_set = run(settings, store, recipe_of(settings, store, recipe), dry_run=dry_run)
+    if manifest is not None:
+        if recipe is not None or changes or override is not None:
+            raise typer.BadParameter("--manifest goes with --json and --dry-run alone")
+        built, pair_set = rebuild(store, manifest, dry_run=dry_run)
+    else:
+        chosen = recipe_of(settings, store, recipe, changes or ())
+        built, pair_set = run(settings, store, chosen, override=override, dry_run=dry_run)
     if json:
         show_json(pair_set.manifest)
         return
@@ -54,22 +88,129 @@ def stats(
         str | None, typer.Argument(help="Pair set id or the start of it (default: the newest).")
     ] = None,
     *,
+    page: Annotated[
+        Path | None, typer.Option(help="Write an HTML page with the figures, too.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Count a pair set: kinds, splits, exposure, generators, prompts, leaks.
 
+    Histograms of exposure and of P(pass) are in the page and in the JSON.
+
     \b
     Examples:
       soli pairs stats
+      soli pairs stats --page pairs.html
       soli pairs stats 4be1 --json
     """
     from flows.console import show_json, show_rows
     from flows.pair import read, statistics_of
+    from pairing.stats import HISTOGRAMS
 
+    if page is not None and page.is_dir():
+        raise typer.BadParameter(f"--page {page} is a folder; name a file in it")
     store = settings_of(context).store
-    tables = statistics_of(store, read(store, pair_set))
+    chosen = read(store, pair_set)
+    tables = statistics_of(store, chosen)
+    if page is not None:
+        from flows.pair_page import page_of
+
+        page_of(store, chosen, tables, page)
     if json:
         show_json({name: table.to_pylist() for name, table in tables.items()})
         return
     for name, table in tables.items():
-        show_rows(table.to_pylist(), table.column_names, name.replace("_", " ").capitalize())
+        if name not in HISTOGRAMS:
+            show_rows(table.to_pylist(), table.column_names, name.replace("_", " ").capitalize())
+
+
+@app.command("diff")
+def diff(
+    context: typer.Context,
+    a: Annotated[str, typer.Argument(help="Pair set id or the start of it.")],
+    b: Annotated[str | None, typer.Argument(help="Another one (default: the newest).")] = None,
+    *,
+    json: Json = False,
+) -> None:
+    """Say why two pair sets differ: pairs that one of them lacks, by cause.
+
+    Causes are a new item, a flipped label, an item that moved to another split, the recipe, a deck
+    that was dealt anew because its items changed, and another mu or weight of the same pair.
+
+    \b
+    Examples:
+      soli pairs diff 4be1
+      soli pairs diff 4be1 93ef --json
+    """
+    from flows.console import say, show_json, show_rows
+    from flows.pair import read
+    from pairing.diff import difference
+
+    store = settings_of(context).store
+    one, two = read(store, a), read(store, b)
+    found = difference(one, two)
+    causes = found.causes.to_pylist()
+    if json:
+        ids = {"a": one.pair_set_id, "b": two.pair_set_id}
+        show_json({**ids, "causes": causes, "recipe": found.recipe, "shared": found.shared})
+        return
+    columns = ("dimension", "split", "kind", "cause", "only_a", "only_b", "example_a", "example_b")
+    show_rows(causes, columns, f"{one.pair_set_id} (a) and {two.pair_set_id} (b)")
+    for field, (before, after) in found.recipe.items():
+        say(f"recipe: {field} is {before!r} in a, {after!r} in b")
+    say(f"{found.shared:,} pairs are in both, alike in everything")
+
+
+@app.command("export")
+def export(
+    context: typer.Context,
+    form: Annotated[
+        str,
+        typer.Argument(help="solireward, solireward-readme, ms-swift, videoalign or huggingface."),
+    ],
+    folder: Annotated[Path, typer.Argument(help="Folder to write; it must not be there yet.")],
+    *,
+    pair_set: Annotated[
+        str | None, typer.Option(help="Pair set id or the start of it (default: the newest).")
+    ] = None,
+    licence: Annotated[
+        str, typer.Option(help="Under which others may use the data, such as CC-BY-4.0.")
+    ],
+    title: Annotated[str | None, typer.Option(help="Of the card.")] = None,
+    description: Annotated[str, typer.Option(help="What the card says first.")] = "",
+    column: Annotated[
+        list[str] | None,
+        typer.Option(metavar="DIMENSION=COLUMN", help="VideoAlign: VQ, MQ or TA; may be repeated."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Write a pair set in a trainer's format, with a data-set card.
+
+    The card holds counts, agreement, annotators without their ids, recipe and licence, and what the
+    trainer does not see of the set.
+
+    \b
+    Examples:
+      soli pairs export huggingface pairs-hf --licence CC-BY-4.0
+      soli pairs export videoalign pairs-va --licence MIT --column physics=MQ --pair-set 4be1
+      soli pairs export solireward pairs-json --licence MIT --title "Pilot, physics"
+    """
+    from flows.console import show_json
+    from flows.pair_exports import columns_of, export_set
+
+    found, files = export_set(
+        settings_of(context).store,
+        pair_set,
+        form,
+        folder,
+        licence=licence,
+        title=title,
+        description=description,
+        columns=columns_of(column or []),
+    )
+    if json:
+        show_json({"pair_set_id": found.pair_set_id, "files": [str(path) for path in files]})
+        return
+    typer.echo(f"pair set {found.pair_set_id}, {found.pairs.num_rows:,} pairs")
+    for path in files:
+        typer.echo(f"  {path}")

@@ -1,11 +1,14 @@
 """Pair sets out of a warehouse: the same bytes anywhere, whole or not at all."""
 
 import copy
+import json
 import random
+import shutil
 from pathlib import Path
 
 import pytest
 
+from flows import clearance
 from flows.exports import ingest_export
 from flows.labelling import Labelling
 from flows.measure import build as build_consensus
@@ -15,16 +18,18 @@ from flows.pair import (
     latest_consensus,
     newest_pair_set,
     read,
+    rebuild,
     recipe_of,
     statistics_of,
 )
-from pairing.recipe import Recipe
+from pairing.recipe import DEFAULT_COUNTS, Recipe
 from warehouse.audit import audit
 from warehouse.errors import GateStop, PairingError, StoreError
 from warehouse.store import Store
 
 pytestmark = pytest.mark.usefixtures("no_faces")
 THREE = ("physical_plausibility", "semantic_alignment", "subject_deformity")
+SOME = {"win_lose": {"train": "up to 20"}, "win_tie": {"train": "up to 20"}}
 
 
 def again(settings, **changes):
@@ -260,3 +265,92 @@ def test_no_prompt_stands_on_both_sides_of_training_and_out_of_domain_stays_apar
     tables = statistics_of(small.store, pair_set)
     assert {"counts"} <= set(tables)
     assert sum(tables["counts"]["pairs"].to_pylist()) == pair_set.pairs.num_rows
+
+
+# Built against a gate, and from a manifest
+
+
+def test_an_override_builds_and_is_kept_in_manifest_and_audit(small):
+    gates = ({"dimension": "subject_deformity", "threshold": 0.95},)
+    strict = small.model_copy(update={"gates": gates})
+    measure(strict, small.store)
+    recipe = Recipe.from_dict({"dimensions": ["subject_deformity"], "counts": SOME, "seed": 31})
+    built, pair_set = build(strict, small.store, recipe, override="the pilot")
+    assert pair_set.manifest["override"]["reason"] == "the pilot"
+    (row,) = small.store.query(
+        "FROM audit WHERE subject = $s", {"s": built.pair_set_id}
+    ).to_pylist()
+    assert (row["action"], row["reason"]) == ("override_gate", "the pilot")
+    assert "subject_deformity" in row["details"]
+    build(strict, small.store, recipe, override="the pilot")
+    assert small.store.query("FROM audit").num_rows == 1
+    measure(small, small.store)
+
+
+def test_an_override_where_nothing_stops_leaves_no_trace(small):
+    recipe = Recipe.from_dict({"dimensions": ["semantic_alignment"], "counts": SOME, "seed": 32})
+    before = small.store.read("audit").num_rows
+    assert (
+        build(small, small.store, recipe, override="just in case")[1].manifest["override"] is None
+    )
+    assert small.store.read("audit").num_rows == before
+
+
+def test_unsuitable_win_ties_stop_unless_allowed_forbidden_or_left_out(small, monkeypatch):
+    row = {"dimension": "semantic_alignment", "verdict": "unsuitable", "reason": "dispersed"}
+    found = clearance._newest
+
+    def newest(store, table, moment):
+        return [row] if table == "suitability" else found(store, table, moment)
+
+    monkeypatch.setattr(clearance, "_newest", newest)
+    plain = {"dimensions": ["semantic_alignment"], "counts": SOME, "seed": 33}
+    with pytest.raises(GateStop, match="a shared pass need not mean a tie, dispersed"):
+        build(small, small.store, Recipe.from_dict(plain))
+    for policy, ties in (("allow", True), ("forbid", False)):
+        recipe = Recipe.from_dict(plain | {"win_ties": {"semantic_alignment": policy}})
+        kinds = build(small, small.store, recipe)[1].pairs["kind"].unique().to_pylist()
+        assert ("win_tie" in kinds) is ties
+    only = {"kinds": ["win_lose"], "counts": {"win_lose": {"train": "up to 9"}}}
+    assert build(small, small.store, Recipe.from_dict(plain | only))
+
+
+def test_a_manifest_rebuilds_the_same_bytes_after_new_labels_and_items(small, tmp_path):
+    built = again(small, seed=41)
+    folder = Path(built.path)
+    before = files(folder)
+    manifest = tmp_path / "manifest.json"
+    manifest.write_bytes(before["manifest.json"])
+    shutil.rmtree(folder)
+    build_consensus(
+        small.model_copy(update={"consensus": {"prior": {"tolerance": 1e-3}}}), small.store
+    )
+    assert rebuild(small.store, manifest)[0].path == folder
+    assert files(folder) == before
+
+
+def test_a_manifest_of_labels_that_are_not_here_is_refused(small, tmp_path):
+    said = read(small.store).manifest | {"consensus_id": "elsewhere"}
+    path = tmp_path / "manifest.json"
+    path.write_text(json.dumps(said))
+    with pytest.raises(PairingError, match="made of the consensus elsewhere, which is not in"):
+        rebuild(small.store, path)
+
+
+def test_a_recipe_as_of_a_moment_takes_the_consensus_of_then(small):
+    row = newest_pair_set(small.store)
+    then = row["as_of"].isoformat()
+    recipe = Recipe.from_dict({"dimensions": list(THREE), "counts": SOME, "as_of": then})
+    assert build(small, small.store, recipe)[1].manifest["as_of"] == then
+    early = Recipe.from_dict(recipe.to_dict() | {"as_of": "2020-01-01T00:00:00+00:00"})
+    with pytest.raises(PairingError, match="never measured"):
+        build(small, small.store, early)
+
+
+def test_changes_come_on_top_of_the_recipe(small):
+    changes = ["seed=7", "counts.win_lose.train=5", 'strategy="any-prompt"']
+    plain = small.model_copy(update={"pairs": {}})
+    recipe = recipe_of(plain, small.store, None, changes)
+    assert (recipe.seed, recipe.strategy) == (7, "any-prompt")
+    assert recipe.counts["win_lose"]["train"] == 5
+    assert recipe.counts["win_tie"]["train"] == DEFAULT_COUNTS["win_tie"]["train"]

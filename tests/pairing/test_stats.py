@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from decimal import Decimal
 
 import pytest
 
 from pairing import Recipe, build_pairs
 from pairing.blocks import blocks_of
 from pairing.recipe import Split
-from pairing.stats import exposure_histogram, leakage, pair_set_stats
+from pairing.stats import BINS, exposure_histogram, leakage, pair_set_stats
 from warehouse.errors import PairingError
 
 COUNTS = {
@@ -76,6 +77,49 @@ def test_the_histogram_adds_up_to_the_items_and_the_pairs(built):
     rows = exposure_histogram(made.items, blocks).to_pylist()
     winners = sum(row["pairs"] * row["items"] for row in rows if row["side"] == "winner")
     assert winners == sum(len(block) for block in blocks if block.kind == "win_lose")
+
+
+def test_the_histogram_says_what_the_exposure_says(built):
+    made, items = built
+    stats = pair_set_stats(made.items, made.pairs, items)
+    side = ("dimension", "split", "kind", "side")
+    for row in stats["exposure"].to_pylist():
+        mine = [
+            each
+            for each in stats["exposure_histogram"].to_pylist()
+            if all(each[name] == row[name] for name in side)
+        ]
+        times = [each["pairs"] for each in mine for _ in range(each["items"])]
+        assert (len(times), min(times), max(times)) == (row["items"], row["least"], row["most"])
+        assert times.count(0) == row["unused"]
+
+
+def test_probabilities_equal_a_count_by_hand(built):
+    made, items = built
+    found = pair_set_stats(made.items, made.pairs, items)["probabilities"].to_pylist()
+    by_hand = Counter()
+    for pair, ends, _ in rows_of(built):
+        sides = ("either", "either") if pair["kind"] == "win_tie" else ("winner", "other")
+        for side, end in zip(sides, ends, strict=True):
+            bin_ = min(int(Decimal(str(end["p_pass"])) * BINS), BINS - 1)
+            by_hand[pair["dimension"], pair["split"], pair["kind"], side, bin_ / BINS] += 1
+    assert {tuple(row.values())[:5]: row["pairs"] for row in found} == by_hand
+
+
+def test_a_probability_on_an_edge_is_in_the_bin_that_begins_there(consensus_of, items_of):
+    edges = [n / BINS for n in range(BINS + 1)]
+    rows = [(f"v{n:02}", "looks", "pass" if p >= 0.5 else "fail", p) for n, p in enumerate(edges)]
+    items = items_of([{"item_id": name, "prompt_id": name} for name, *_ in rows])
+    recipe = Recipe(
+        ("looks",), kinds=("win_lose",), counts={"win_lose": {"train": "all"}}, split=Split(1, 0, 0)
+    )
+    made = build_pairs(consensus_of(rows), items, recipe)
+    found = pair_set_stats(made.items, made.pairs, items)["probabilities"].to_pylist()
+    others = [row["p_from"] for row in found if row["side"] == "other"]
+    winners = {row["p_from"]: row["pairs"] for row in found if row["side"] == "winner"}
+    assert others == edges[: BINS // 2]
+    assert list(winners) == edges[BINS // 2 : -1]
+    assert winners[edges[-2]] == 2 * winners[0.5]  # the last bin holds 1, too
 
 
 def test_generators_and_prompts_equal_a_count_by_hand(built):

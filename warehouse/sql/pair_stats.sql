@@ -14,8 +14,9 @@ SELECT
   count(DISTINCT p.other) AS others,
   count(*) FILTER (w.prompt_id = o.prompt_id) AS same_prompt
 FROM pairs_as_of(moment) AS p
-JOIN pair_set_items_as_of(moment) AS w
+-- Left joins keep their order: inner ones were seen to join all winners with all others first.
+LEFT JOIN pair_set_items_as_of(moment) AS w
   ON w.pair_set_id = p.pair_set_id AND w.dimension = p.dimension AND w.ordinal = p.winner
-JOIN pair_set_items_as_of(moment) AS o
+LEFT JOIN pair_set_items_as_of(moment) AS o
   ON o.pair_set_id = p.pair_set_id AND o.dimension = p.dimension AND o.ordinal = p.other
 GROUP BY p.pair_set_id, p.dimension, p.split, p.kind

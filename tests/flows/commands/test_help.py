@@ -25,6 +25,8 @@ WRITES_ALL_THE_SAME = {
 ONLY_READS = {
     "agreement compare",
     "agreement verify",
+    "pairs diff",
+    "pairs export",
     "pairs stats",
     "trace",
     "warehouse diff",
