@@ -40,9 +40,15 @@ class Built:
 
 
 def recipe_of(
-    settings: Settings, store: Store, path: Path | None = None, changes: Sequence[str] = ()
+    settings: Settings,
+    store: Store,
+    path: Path | None = None,
+    changes: Sequence[str] = (),
+    extend: str | None = None,
 ) -> Recipe:
     """Recipe of a TOML file, else of the section `pairs` of soli.toml, else the default one.
+
+    extend: a set that is extended; without a file its own recipe is taken.
 
     The default takes every dimension that has a consensus.
     changes: lines of TOML that come on top, such as `seed = 7` or `counts.win_lose.train = 500`.
@@ -53,6 +59,8 @@ def recipe_of(
             values = read_toml(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
             raise PairingError(f"recipe {path} cannot be read: {error}") from error
+    elif extend is not None:
+        values = read(store, extend).manifest["recipe"]
     else:
         found = store.query("SELECT DISTINCT dimension FROM consensus ORDER BY 1")["dimension"]
         if not len(found):
@@ -80,11 +88,13 @@ def build(
     store: Store,
     recipe: Recipe,
     *,
+    extend: str | None = None,
     override: str | None = None,
     dry_run: bool = False,
 ) -> tuple[Built, PairSet]:
     """Build a pair set from the latest consensus, or the recipe's, as files and as rows.
 
+    extend: id of an earlier set, or the start of it, whose pairs are kept where their labels stand.
     override: a reason to build although a gate, or the test of win-ties, says stop.
     Raises: GateStop where one of them does; PairingError where there is no consensus, or the recipe
         asks for more than there is.
@@ -98,6 +108,7 @@ def build(
             consensus,
             sources(store, known_then),
             recipe,
+            base=read(store, extend) if extend is not None else None,
             as_of=committed(store, str(consensus["consensus_id"][0])),
             code_version=version("soli"),
             warnings=cleared.warnings,
@@ -117,7 +128,7 @@ def rebuild(store: Store, manifest: Path, *, dry_run: bool = False) -> tuple[Bui
         set was made of, or where something else comes out.
     """
     said = read_manifest(manifest)
-    recipe = Recipe.from_dict(said["recipe"])
+    recipe, extended = Recipe.from_dict(said["recipe"]), said.get("extends")
     with store.writing("build a pair set", dry_run=dry_run):
         consensus = store.query(
             "FROM consensus WHERE consensus_id = $c ORDER BY item_id, dimension",
@@ -132,6 +143,7 @@ def rebuild(store: Store, manifest: Path, *, dry_run: bool = False) -> tuple[Bui
             consensus,
             sources(store, datetime.fromisoformat(said.get("items_as_of") or said["as_of"])),
             recipe,
+            base=read(store, extended["pair_set_id"]) if extended else None,
             as_of=datetime.fromisoformat(said["as_of"]),
             code_version=said["code_version"],
             provenance={name: said[name] for name in PROVENANCE if name in said},

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from pairing.counts import MOST_PAIRS
+from pairing.draw import SIDES
 from pairing.recipe import Recipe
 from pairing.words import SPLITS, Kind, SplitName
 from warehouse.errors import PairingError
 
-LABELS: dict[Kind, tuple[str, str | None]] = {
-    "win_lose": ("pass", "fail"),
-    "win_tie": ("pass", None),
-    "lose_tie": ("fail", None),
-}
-
 
 @dataclass(frozen=True)
-class _Deck:
+class Deck:
     """A request that an engine deals: ones and twos are the sizes of its sides, twos 0 for ties."""
 
     dimension: str
@@ -40,26 +35,29 @@ class _Deck:
         return "walecki" if self.ones % 2 else "circle"
 
 
-def _decks(engine: Engine, recipe: Recipe) -> Iterator[_Deck]:
+def asked_decks(sides: pa.Table, recipe: Recipe) -> list[Deck]:
     """Decks with at least one pair to deal, in the order of the files.
 
-    Raises: PairingError where fewer pairs exist than a count asks for.
+    sides: dimension, split, label and the number of their items.
+    Raises: PairingError where fewer pairs exist than a count asks for, where none are asked for,
+        and where they are too many for one set.
     """
-    rows = engine.ask(portable("pairing", "sides")).to_pylist()
-    sides = {(row["dimension"], row["split"], row["label"]): row["items"] for row in rows}
+    items = {
+        (row["dimension"], row["split"], row["label"]): row["items"] for row in sides.to_pylist()
+    }
+    decks = []
     for dimension in recipe.dimensions:
         for split in SPLITS:
-            found = {label: sides.get((dimension, split, label), 0) for label in ("pass", "fail")}
-            for kind in recipe.kinds:
-                deck = _deck(recipe, dimension, split, kind, found)
-                if deck.pairs:
-                    yield deck
+            found = {label: items.get((dimension, split, label), 0) for label in ("pass", "fail")}
+            decks += [_deck(recipe, dimension, split, kind, found) for kind in recipe.kinds]
+    _check_total(decks)
+    return [deck for deck in decks if deck.pairs]
 
 
 def _deck(
-    recipe: Recipe, dimension: str, split: SplitName, kind: Kind, found: dict[str, int]
-) -> _Deck:
-    first, second = LABELS[kind]
+    recipe: Recipe, dimension: str, split: SplitName, kind: Kind, found: Mapping[str, int]
+) -> Deck:
+    first, second = SIDES[kind]
     ones, twos = found[first], found[second] if second else 0
     available = ones * twos if second else ones * (ones - 1) // 2
     count = recipe.count(dimension, split, kind)
@@ -70,10 +68,10 @@ def _deck(
             f" pass and {found['fail']:,} fail items), {asked:,} asked for; ask for fewer, or for"
             f" 'up to' a number"
         )
-    return _Deck(dimension, split, kind, ones, twos, asked)
+    return Deck(dimension, split, kind, ones, twos, asked)
 
 
-def _check_total(decks: list[_Deck]) -> None:
+def _check_total(decks: list[Deck]) -> None:
     total = sum(deck.pairs for deck in decks)
     if not 0 < total <= MOST_PAIRS:
         raise PairingError(
@@ -82,9 +80,14 @@ def _check_total(decks: list[_Deck]) -> None:
         )
 
 
-def _requests(decks: list[_Deck]) -> pa.Table:
-    """Table of the decks. start: cards of the requests before it that are dealt alike."""
-    labels = [LABELS[deck.kind] for deck in decks]
+def requests_table(decks: list[Deck]) -> pa.Table:
+    """Decks as rows, with what the queries need to know of them.
+
+    Returns: request (its number), dimension, split, kind; deal, name of the query for its seats;
+        first_label, second_label (NULL for ties); ones, twos, their least common multiple lap;
+        pairs, and start: how many pairs the requests before it have that are dealt alike.
+    """
+    labels = [SIDES[deck.kind] for deck in decks]
     dealt: Counter[str] = Counter()
     start = []
     for deck in decks:
@@ -110,5 +113,3 @@ def _requests(decks: list[_Deck]) -> pa.Table:
     return pa.table(
         columns | {name: pa.array(values, pa.string()) for name, values in words.items()}
     )
-
-

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from pairing.blocks import Block
 from pairing.counts import Count
 from pairing.decks import deck_of, scarcity
+from pairing.extend import Base, joined
 from pairing.freeze import Frozen
 from pairing.recipe import Recipe
 from pairing.sampler import Sampler, deck_order
@@ -79,11 +80,17 @@ def requests(frozen: Frozen, recipe: Recipe) -> Iterator[Request]:
                     yield _checked(_request(frozen, recipe, dimension, split, kind))
 
 
-def draw(request: Request, frozen: Frozen, recipe: Recipe) -> Block:
-    """Pairs of a request. The winner of a tie is the item of the smaller ordinal."""
+def draw(request: Request, frozen: Frozen, recipe: Recipe, base: Base | None = None) -> Block:
+    """Pairs of a request. The winner of a tie is the item of the smaller ordinal.
+
+    base: an earlier set, whose pairs that stand come first.
+    """
     first, second = request.sampler.take(request.number)
     ones = request.first[first]
     twos = (request.first if request.second is None else request.second)[second]
+    if base is not None:
+        kept = base.kept(request.dimension, request.split, request.kind)
+        ones, twos = joined(kept, (ones, twos), request.number, ties=request.second is None)
     if request.second is None:
         ones, twos = np.minimum(ones, twos), np.maximum(ones, twos)
     mu, weight = _targets(request, ones, twos, frozen, recipe)

@@ -21,6 +21,7 @@ from pairing.blocks import (
 )
 from pairing.counts import MOST_PAIRS
 from pairing.draw import Request, draw, requests
+from pairing.extend import Base
 from pairing.freeze import Frozen, freeze
 from pairing.recipe import Recipe
 from pairing.split import realised_splits
@@ -58,6 +59,7 @@ def build_pairs(
     items: pa.Table,
     recipe: Recipe,
     *,
+    base: PairSet | None = None,
     as_of: datetime | None = None,
     code_version: str = "",
     warnings: Sequence[str] = (),
@@ -69,6 +71,8 @@ def build_pairs(
     items: item_id, prompt_id, generator, media_sha256 of at least the consensus' items. Splits are
         taken over all of them, so that a new label never moves a prompt.
         Where quotas go by an attribute, the JSON of the prompt's attributes is in `attributes`.
+    base: an earlier set to extend: its pairs whose labels stand are kept, and others come from a
+        deck of these items. Balance is then not promised; the manifest's exposure tells it.
     as_of, code_version, warnings, provenance: kept in the manifest; they change neither tables nor
         digest.
     Raises: PairingError for tables or recipes that make no sense together, and where fewer pairs
@@ -77,7 +81,8 @@ def build_pairs(
     frozen = freeze(consensus, items, recipe)
     asked = list(requests(frozen, recipe))
     _check_total(asked)
-    blocks = [draw(request, frozen, recipe) for request in asked if request.number]
+    earlier = Base(base, frozen, recipe) if base is not None else None
+    blocks = [draw(request, frozen, recipe, earlier) for request in asked if request.number]
     digests = {
         "items_digest": items_digest(_items_table(frozen, "")),
         "pairs_digest": pairs_digest(blocks),
@@ -97,6 +102,7 @@ def build_pairs(
         "code_version": code_version,
         **_account(frozen, recipe, blocks, table),
         "warnings": _warnings([*warnings, *frozen.warnings], asked),
+        "extends": earlier.account if earlier is not None else None,
         **(provenance or {}),
     }
     return PairSet(table, pairs_table(blocks, pair_set_id), manifest)

@@ -27,6 +27,13 @@ Changes = Annotated[
 Manifest = Annotated[
     Path | None, typer.Option(help="Build the set again that this manifest.json is of.")
 ]
+Extend = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SET",
+        help="Keep the pairs of this set whose labels stand, and add others (its own recipe).",
+    ),
+]
 Override = Annotated[
     str | None,
     typer.Option(
@@ -43,6 +50,7 @@ def build(
     *,
     recipe: RecipeFile = None,
     changes: Changes = None,
+    extend: Extend = None,
     manifest: Manifest = None,
     override: Override = None,
     json: Json = False,
@@ -58,6 +66,7 @@ def build(
       soli pairs build
       soli pairs build --recipe recipe.toml --dry-run
       soli pairs build --set seed=7 --set 'strategy="any-prompt"' --set counts.win_tie.train=500
+      soli pairs build --extend 4be1
       soli pairs build --manifest old/manifest.json
       soli pairs build --override-gate "the pilot; the guidelines are being mended"
     """
@@ -68,12 +77,13 @@ def build(
     settings = settings_of(context)
     store = settings.store
     if manifest is not None:
-        if recipe is not None or changes or override is not None:
+        if any([recipe, changes, extend, override]):
             raise typer.BadParameter("--manifest goes with --json and --dry-run alone")
         built, pair_set = rebuild(store, manifest, dry_run=dry_run)
     else:
-        chosen = recipe_of(settings, store, recipe, changes or ())
-        built, pair_set = run(settings, store, chosen, override=override, dry_run=dry_run)
+        chosen = recipe_of(settings, store, recipe, changes or (), extend)
+        given = {"extend": extend, "override": override}
+        built, pair_set = run(settings, store, chosen, **given, dry_run=dry_run)
     if json:
         show_json(pair_set.manifest)
         return

@@ -22,6 +22,7 @@ from flows.pair import (
     recipe_of,
     statistics_of,
 )
+from pairing.diff import difference
 from pairing.recipe import DEFAULT_COUNTS, Recipe
 from warehouse.audit import audit
 from warehouse.errors import GateStop, PairingError, StoreError
@@ -354,3 +355,30 @@ def test_changes_come_on_top_of_the_recipe(small):
     assert (recipe.seed, recipe.strategy) == (7, "any-prompt")
     assert recipe.counts["win_lose"]["train"] == 5
     assert recipe.counts["win_tie"]["train"] == DEFAULT_COUNTS["win_tie"]["train"]
+
+
+def test_a_set_extended_after_new_labels_keeps_its_pairs_and_is_built_again_from_its_manifest(
+    soli, small, tasks, export
+):
+    base = again(small, seed=51)
+    kept = read(small.store, base.pair_set_id)
+    answer = tasks[5]["annotations"][1]["result"][0]["value"]["choices"]
+    answer[0] = {"Pass": "Fail", "Fail": "Pass"}[answer[0]]
+    tasks[5]["annotations"][1]["updated_at"] = "2026-02-02T00:00:00.000000Z"
+    ingest_export(small.store, export(tasks))
+    build_consensus(small, small.store)
+    code, out, _ = soli("pairs", "build", "--extend", base.pair_set_id[:8], "--json")
+    assert code == 0
+    grown = json.loads(out)
+    assert grown["extends"]["pair_set_id"] == base.pair_set_id
+    assert grown["seed"] == 51
+    told = difference(kept, read(small.store, grown["pair_set_id"])).causes.to_pylist()
+    gone = {row["cause"] for row in told if row["only_a"]}
+    assert gone <= {"label flipped", "item new"}
+    folder = Path(newest_pair_set(small.store, grown["pair_set_id"])["path"])
+    before = files(folder)
+    manifest = folder.parent / "kept.json"
+    manifest.write_bytes(before["manifest.json"])
+    shutil.rmtree(folder)
+    rebuild(small.store, manifest)
+    assert files(folder) == before
