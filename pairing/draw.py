@@ -15,9 +15,9 @@ from pairing.decks import deck_of, scarcity
 from pairing.extend import Base, joined
 from pairing.freeze import Frozen
 from pairing.recipe import Recipe
-from pairing.sampler import Sampler, deck_order
+from pairing.sampler import Dealt, Sampler, deck_order
 from pairing.targets import HARD, soft_targets
-from pairing.words import SPLITS, Floats, Ints, Kind, SplitName
+from pairing.words import SPLITS, Floats, Ints, Kind, Ordinals, SplitName
 from warehouse.errors import PairingError
 
 SIDES: dict[Kind, tuple[str, str | None]] = {
@@ -52,6 +52,15 @@ class Request:
         """How many pairs to draw."""
         return self.count.asked(sum(self.items), self.available)
 
+    def ends(self, first: Ints | Ordinals, second: Ints | Ordinals) -> tuple[Ints, Ints]:
+        """Ordinals of pairs that are given as positions on the two sides."""
+        return self.first[first], (self.first if self.second is None else self.second)[second]
+
+    def at(self, cards: Ints) -> tuple[Ints, Ints]:
+        """Ordinals of the pairs with these numbers; only of a deck that nothing constrains."""
+        assert isinstance(self.sampler, Dealt)
+        return self.ends(*self.sampler.at(cards))
+
     @property
     def empty(self) -> bool:
         """Whether no pair exists, which only an `up to` count puts up with."""
@@ -85,12 +94,15 @@ def draw(request: Request, frozen: Frozen, recipe: Recipe, base: Base | None = N
 
     base: an earlier set, whose pairs that stand come first.
     """
-    first, second = request.sampler.take(request.number)
-    ones = request.first[first]
-    twos = (request.first if request.second is None else request.second)[second]
+    ones, twos = request.ends(*request.sampler.take(request.number))
     if base is not None:
         kept = base.kept(request.dimension, request.split, request.kind)
         ones, twos = joined(kept, (ones, twos), request.number, ties=request.second is None)
+    return targeted(request, ones, twos, frozen, recipe)
+
+
+def targeted(request: Request, ones: Ints, twos: Ints, frozen: Frozen, recipe: Recipe) -> Block:
+    """Pairs of two ordinals each, with their targets."""
     if request.second is None:
         ones, twos = np.minimum(ones, twos), np.maximum(ones, twos)
     mu, weight = _targets(request, ones, twos, frozen, recipe)
