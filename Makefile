@@ -33,7 +33,7 @@ test: check $(SERVER) $(TEMPLATE) chromium
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)
 
 quick: $(READY)
-	$(BIN)/python -m pytest -n 2 --hypothesis-profile=quick -m 'not server and not browser and not slow' $(TESTS)
+	$(BIN)/python -m pytest -n 2 -m 'not server and not browser and not slow' $(TESTS)
 
 check: $(READY)
 	$(BIN)/ruff check .

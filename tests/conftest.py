@@ -13,7 +13,6 @@ from warehouse.errors import PlatformError
 
 # A machine may be busy: no example fails for being slow.
 settings.register_profile("soli", deadline=None)
-settings.register_profile("quick", deadline=None, max_examples=15)
 settings.register_profile("soak", deadline=None, max_examples=3000)
 settings.load_profile("soli")
 
