@@ -105,3 +105,12 @@ def test_every_pair_that_one_set_lacks_is_counted_once(world, named, seed):
     assert set(told) <= set(CAUSES)
     assert sum(a for a, _ in told.values()) == len(named(one) - named(two))
     assert sum(b for _, b in told.values()) == len(named(two) - named(one))
+
+
+def test_a_dimension_of_one_set_alone_is_the_recipe_s_doing(world):
+    tables = world(dimensions=("looks", "moves"))
+    counts = {"win_lose": {"train": "all"}, "win_tie": {"train": "all"}}
+    one, two = (build_pairs(*tables, Recipe((name,), counts=counts)) for name in ("looks", "moves"))
+    told = difference(one, two)
+    assert "dimensions" in told.recipe
+    assert found(one, two) == {"recipe": (one.pairs.num_rows, two.pairs.num_rows)}
