@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,6 @@ import pyarrow as pa
 from flows.choose import by_start, chosen_method
 from flows.clearance import audit_rows, clearance
 from flows.settings import Settings
-from pairing.blocks import blocks_of
 from pairing.folder import (
     MANIFEST,
     clear_partial,
@@ -29,7 +29,7 @@ from pairing.imported import refuse_imported
 from pairing.pairset import PairSet, build_pairs, pair_set_row
 from pairing.portable import check_portable
 from pairing.recipe import Recipe, default_counts, read_toml
-from pairing.stats import counts, pair_set_stats
+from pairing.stats import pair_set_stats
 from warehouse.digest import canonical_json
 from warehouse.errors import PairingError
 from warehouse.face import current, publish
@@ -137,8 +137,8 @@ def build(
             },
         }
         if master is None:
-            consensus = consensus_of(store, consensus_id)
-            pair_set = build_pairs(consensus, sources(store, known_then, recipe), recipe, **said)
+            tables = read_both(store, consensus_id, known_then, recipe)
+            pair_set = build_pairs(*tables, recipe, **said)
         else:
             from flows import spark
 
@@ -165,7 +165,8 @@ def rebuild(store: Store, manifest: Path, *, dry_run: bool = False) -> tuple[Bui
     refuse_imported(said, "cannot be built from its manifest")
     recipe, extended = Recipe.from_dict(said["recipe"]), said.get("extends")
     with store.writing("build a pair set", dry_run=dry_run):
-        consensus = consensus_of(store, said["consensus_id"])
+        known_then = datetime.fromisoformat(said.get("items_as_of") or said["as_of"])
+        consensus, items = read_both(store, said["consensus_id"], known_then, recipe)
         if not consensus.num_rows:
             raise PairingError(
                 f"{manifest} was made of the consensus {said['consensus_id']}, which is not in"
@@ -173,9 +174,7 @@ def rebuild(store: Store, manifest: Path, *, dry_run: bool = False) -> tuple[Bui
             )
         pair_set = build_pairs(
             consensus,
-            sources(
-                store, datetime.fromisoformat(said.get("items_as_of") or said["as_of"]), recipe
-            ),
+            items,
             recipe,
             base=read(store, extended["pair_set_id"]) if extended else None,
             as_of=datetime.fromisoformat(said["as_of"]),
@@ -196,27 +195,44 @@ def add_set(store: Store, pair_set: PairSet, *, dry_run: bool) -> Built:
     """Files and rows of a set, the rows as one unit; what is there already stays."""
     identity = pair_set.pair_set_id
     folder = folder_of(store, identity)
-    rows = counts(blocks_of(pair_set.pairs)).to_pylist()
     if not dry_run:
         clear_partial(folder.parent)  # whoever is alive holds the lease
         recorded = _recorded(store, identity)
         if recorded:  # by another recipe, perhaps, that makes the same pairs
             said = {"recipe": json.loads(recorded["recipe"]), "seed": recorded["seed"]}
             pair_set = replace(pair_set, manifest=pair_set.manifest | said)
-        with store.batch("add a pair set") as batch, ThreadPoolExecutor(1) as beside:
-            files = beside.submit(write_pair_set, pair_set, folder)  # again where they were lost
+        with ThreadPoolExecutor(1) as beside, store.batch("add a pair set") as batch:
+            batch.wait_for(beside.submit(_write_files, pair_set, folder).result)
             if over := pair_set.manifest.get("override"):
                 batch.add("audit", audit_rows(identity, over))
             if not recorded:
                 batch.add("pair_set_items", pair_set.items)
                 batch.add("pairs", pair_set.pairs)
                 batch.add("pair_sets", pair_set_row(pair_set, str(folder)))
-            files.result()  # they stand before the rows that name them
-            if over:
-                note_override(folder, over)
-        if not current(store):  # a build that was killed may have left it so
+        if batch.added or not current(store):  # a build that was killed may have left it so
             publish(store)
-    return Built(identity, pair_set.digest, folder, rows)
+    return Built(identity, pair_set.digest, folder, _counted(pair_set.manifest))
+
+
+def _write_files(pair_set: PairSet, folder: Path) -> None:
+    """The files of a set, again where they were lost; they stand before the rows that name them."""
+    write_pair_set(pair_set, folder)
+    if over := pair_set.manifest.get("override"):
+        note_override(folder, over)
+
+
+def _counted(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Pairs by dimension, split and kind, in this order."""
+    return sorted(
+        (
+            {"dimension": dimension, "split": split, "kind": kind, "pairs": pairs}
+            for dimension, splits in manifest["counts"].items()
+            for split, kinds in splits.items()
+            for kind, pairs in kinds.items()
+            if pairs
+        ),
+        key=lambda row: (row["dimension"], row["split"], row["kind"]),
+    )
 
 
 def items_known(store: Store, moment: datetime | None) -> datetime:
@@ -232,6 +248,16 @@ def items_known(store: Store, moment: datetime | None) -> datetime:
     if found.null_count:
         raise PairingError("no items are known yet; run `soli ingest` first")
     return at(found[0])
+
+
+def read_both(
+    store: Store, consensus_id: str, moment: datetime, recipe: Recipe
+) -> tuple[pa.Table, pa.Table]:
+    """Consensus and items, read at the same time; see `consensus_of` and `sources`."""
+    with ThreadPoolExecutor(2) as beside:
+        items = beside.submit(sources, store, moment, recipe)
+        beside.submit(import_module, "pandas")  # 0.2 s that Arrow takes at its first array
+        return consensus_of(store, consensus_id, recipe), items.result()
 
 
 def sources(store: Store, moment: datetime, recipe: Recipe) -> pa.Table:
@@ -273,9 +299,20 @@ def latest_run(store: Store, method: str, moment: datetime | None = None) -> str
     return str(found[0])
 
 
-def consensus_of(store: Store, consensus_id: str) -> pa.Table:
-    """Rows of a consensus run; none where it is not known."""
-    return store.query("FROM consensus WHERE consensus_id = $c", {"c": consensus_id})
+def consensus_of(store: Store, consensus_id: str, recipe: Recipe | None = None) -> pa.Table:
+    """Rows of a consensus run; none where it is not known.
+
+    recipe: only what it needs, unless a dimension is missing: an error then names those there are.
+    """
+    read = "SELECT consensus_id, item_id, dimension, label, p_pass FROM consensus"
+    if recipe is not None:
+        wanted = [*recipe.judged, *recipe.combined]  # the latter should not be there
+        rows = store.query(
+            f"{read} WHERE consensus_id = $c AND dimension IN $d", {"c": consensus_id, "d": wanted}
+        )
+        if set(recipe.judged) <= set(rows["dimension"].unique().to_pylist()):
+            return rows
+    return store.query(f"{read} WHERE consensus_id = $c", {"c": consensus_id})
 
 
 def committed(store: Store, consensus_id: str) -> datetime:

@@ -9,7 +9,7 @@ from typing import Any
 
 from flows.choose import chosen_method
 from flows.clearance import clearance
-from flows.pair import consensus_of, items_known, latest_run, sources
+from flows.pair import items_known, latest_run, read_both
 from flows.settings import Settings
 from pairing.endless import Advance, write_stream
 from pairing.freeze import freeze
@@ -35,8 +35,8 @@ def stream(
     moment = datetime.fromisoformat(recipe.as_of) if recipe.as_of else None
     cleared = clearance(store, recipe, override, moment)
     known = items_known(store, moment)
-    consensus = consensus_of(store, latest_run(store, chosen_method(settings), moment))
-    frozen = freeze(consensus, sources(store, known, recipe), recipe)
+    run = latest_run(store, chosen_method(settings), moment)
+    frozen = freeze(*read_both(store, run, known, recipe), recipe)
     said = {
         "items_as_of": known.isoformat(),
         "code_version": version("soli"),

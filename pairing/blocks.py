@@ -73,12 +73,18 @@ def fingerprint(items: pa.Table, pairs: pa.Table) -> str:
     items, pairs: columns of the contracts pair_set_items and pairs, rows in any order.
     Neither as-of, nor the code's version, nor the recipe's wording is content.
     """
-    return set_digest(items_digest(items), pairs_digest(blocks_of(pairs)))
+    return identity_of(items, blocks_of(pairs))["digest"]
 
 
-def set_digest(items: str, pairs: str) -> str:
-    """Digest of a set from the digests of its two tables."""
-    return value_digest({"items": items, "pairs": pairs})
+def identity_of(items: pa.Table, blocks: Iterable[Block]) -> dict[str, str]:
+    """What a manifest says a set is: the digests of its two tables, its own, and its id."""
+    tables = {"items": items_digest(items), "pairs": pairs_digest(blocks)}
+    digest = value_digest(tables)
+    return {
+        "pair_set_id": digest[:16],
+        "digest": digest,
+        **{f"{name}_digest": each for name, each in tables.items()},
+    }
 
 
 def items_digest(items: pa.Table) -> str:

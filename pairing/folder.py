@@ -19,10 +19,8 @@ import pyarrow.parquet as pq
 
 from pairing.blocks import (
     blocks_of,
-    items_digest,
-    pairs_digest,
+    identity_of,
     repeated,
-    set_digest,
     without_stamp,
 )
 from pairing.pairset import FORMAT, PairSet
@@ -227,15 +225,10 @@ def _line(error: Exception) -> str:
 
 
 def _verify(folder: Path, manifest: dict[str, Any], items: pa.Table, pairs: pa.Table) -> None:
-    found = {
-        "items_digest": items_digest(items),
-        "pairs_digest": pairs_digest(blocks_of(pairs)),
-    }
-    found["digest"] = set_digest(found["items_digest"], found["pairs_digest"])
-    found["pair_set_id"] = found["digest"][:16]
+    found = identity_of(items, blocks_of(pairs))
     files = {"items_digest": ITEMS, "pairs_digest": PAIRS_FILE}
-    for name, digest in found.items():
-        if manifest[name] != digest:
+    for name in (*files, "digest", "pair_set_id"):  # the part that differs is named first
+        if manifest[name] != (digest := found[name]):
             raise PairingError(
                 f"{folder / files.get(name, MANIFEST)} is damaged: {name} is {digest[:16]}, the "
                 f"manifest says {str(manifest[name])[:16]}; {_AGAIN}"

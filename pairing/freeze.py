@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -72,8 +73,9 @@ def freeze(consensus: pa.Table, items: pa.Table, recipe: Recipe) -> Frozen:
     Raises: PairingError where the tables contradict themselves, each other or the recipe.
     """
     items = checked_items(items, recipe)
-    decided = checked_consensus(consensus, items, recipe)
-    splits = split_by_prompt(items, recipe.split, recipe.ood_generators)
+    with ThreadPoolExecutor(1) as beside:
+        split = beside.submit(split_by_prompt, items, recipe.split, recipe.ood_generators)
+        decided, splits = checked_consensus(consensus, items, recipe), split.result()
     stays = unseen_ood(items, splits) if recipe.ood_prompts == "unseen" else None
     used, left_out = _used(decided, recipe, stays)
     kept = np.zeros(items.num_rows, dtype=np.bool_)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -12,11 +13,9 @@ import pyarrow as pa
 
 from pairing.blocks import (
     Block,
-    items_digest,
-    pairs_digest,
+    identity_of,
     pairs_table,
     repeated,
-    set_digest,
     without_stamp,
 )
 from pairing.counts import MOST_PAIRS
@@ -109,29 +108,28 @@ def pairs_of(
     _check_total(asked)
     earlier = Base(base, frozen, recipe) if base is not None else None
     blocks = [draw(request, frozen, recipe, earlier) for request in asked if request.number]
-    digests = {
-        "items_digest": items_digest(items_table(frozen, "")),
-        "pairs_digest": pairs_digest(blocks),
-    }
-    digest = set_digest(digests["items_digest"], digests["pairs_digest"])
-    pair_set_id = digest[:16]
-    table = items_table(frozen, pair_set_id)
+    items = items_table(frozen, "")
+    with ThreadPoolExecutor(1) as beside:
+        account = beside.submit(_account, frozen, recipe, blocks, items)
+        identity = identity_of(items, blocks)
+    pair_set_id = identity["pair_set_id"]
     manifest = {
         "format": FORMAT,
-        "pair_set_id": pair_set_id,
-        "digest": digest,
-        **digests,
+        **identity,
         "recipe": recipe.to_dict(),
         "seed": recipe.seed,
         "as_of": utc(as_of),
         "consensus_id": frozen.consensus_id,
         "code_version": code_version,
-        **_account(frozen, recipe, blocks, table),
+        **account.result(),
         "warnings": _warnings([*warnings, *frozen.warnings], asked),
         "extends": earlier.account if earlier is not None else None,
         **(provenance or {}),
     }
-    return PairSet(table, pairs_table(blocks, pair_set_id), manifest)
+    named = repeated(pair_set_id, items.num_rows, pa.string())
+    place = items.column_names.index("pair_set_id")
+    items = items.set_column(place, items.schema.field(place), named)
+    return PairSet(items, pairs_table(blocks, pair_set_id), manifest)
 
 
 def asked_for(frozen: Frozen, recipe: Recipe, decks: Decks | None = None) -> list[Request]:

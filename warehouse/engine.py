@@ -34,8 +34,13 @@ def _silent(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def cursor() -> duckdb.DuckDBPyConnection:
-    """A connection of its own: give temporary names only, and close it."""
+def cursor(of: duckdb.DuckDBPyConnection | None = None) -> duckdb.DuckDBPyConnection:
+    """A connection of its own: give temporary names only, and close it.
+
+    of: a DuckDB; None: the one of this process.
+    """
+    if of is not None:
+        return _silent(of.cursor())
     process = os.getpid()  # after a fork the child has none of the engine's threads
     if process not in _engines:
         # Files are read once; a cache that lives as long as the process would only grow.

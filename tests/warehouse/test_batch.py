@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from warehouse import journal
+from warehouse import incoming, journal
 from warehouse.audit import audit
 from warehouse.errors import ContractError, StoreError
 from warehouse.manifest import MANIFEST
@@ -18,12 +18,12 @@ from warehouse.store import Store
 NATIVE = (
     "deltalake.DeltaTable.create",
     "deltalake.DeltaTable.create_write_transaction",
-    "warehouse.journal.Batch._stage",
+    "warehouse.incoming.Incoming.stage",
 )
 KILLER = """
 import importlib, os, sys
 from pathlib import Path
-import deltalake, warehouse.journal
+import deltalake, warehouse.incoming
 from tests_batch_rows import fill
 from warehouse.store import Store
 
@@ -169,6 +169,18 @@ def test_one_bad_table_keeps_the_others_out(store):
     assert store.read("prompts").num_rows == 1
 
 
+def test_what_a_batch_waits_for_keeps_it_out_where_it_fails(store):
+    def fail():
+        raise ValueError("a file that the rows name")
+
+    with pytest.raises(ValueError, match="that the rows name"), store.batch("x") as batch:
+        batch.add("prompts", prompts("a"))
+        batch.add("people", people(1))
+        batch.wait_for(fail)
+    assert store.read("prompts").num_rows == store.read("people").num_rows == 0
+    assert leftovers(store) == []
+
+
 def test_a_key_given_twice_with_one_content_is_one_row(store):
     with store.batch("x") as batch:
         batch.add("prompts", prompts("a", "b"))
@@ -188,7 +200,7 @@ def test_a_key_given_twice_with_two_contents_is_refused(store):
 @pytest.mark.slow
 @pytest.mark.parametrize("spool", [1, 1 << 20])
 def test_rows_on_disk_and_in_memory_are_treated_alike(store, monkeypatch, spool):
-    monkeypatch.setattr(journal, "SPOOL_BYTES", spool)
+    monkeypatch.setattr(incoming, "SPOOL_BYTES", spool)
     store.append("prompts", prompts("a", "b"))
     with store.batch("x") as batch:
         for text in "bcddeaf":
@@ -199,7 +211,7 @@ def test_rows_on_disk_and_in_memory_are_treated_alike(store, monkeypatch, spool)
 
 
 def test_a_dry_run_counts_and_writes_nothing(store, monkeypatch):
-    monkeypatch.setattr(journal, "SPOOL_BYTES", 1)
+    monkeypatch.setattr(incoming, "SPOOL_BYTES", 1)
     with store.batch("x", dry_run=True) as batch:
         batch.add("prompts", prompts("a", "b", "a"))
     assert batch.added == {"prompts": 2}
