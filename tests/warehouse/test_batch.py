@@ -173,10 +173,14 @@ def test_what_a_batch_waits_for_keeps_it_out_where_it_fails(store):
     def fail():
         raise ValueError("a file that the rows name")
 
-    with pytest.raises(ValueError, match="that the rows name"), store.batch("x") as batch:
-        batch.add("prompts", prompts("a"))
-        batch.add("people", people(1))
-        batch.wait_for(fail)
+    def add():
+        with store.batch("x") as batch:
+            batch.add("prompts", prompts("a"))
+            batch.add("people", people(1))
+            batch.wait_for(fail)
+
+    with pytest.raises(ValueError, match="that the rows name"):
+        add()
     assert store.read("prompts").num_rows == store.read("people").num_rows == 0
     assert leftovers(store) == []
 
