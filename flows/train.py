@@ -59,7 +59,7 @@ def train(
     Returns: the run; on a dry run the job's config. The same inputs find the finished run.
     Raises: TrainingError where training cannot start or fails.
     """
-    from training.config import to_json
+    from training.config_json import to_json
     from training.recipes import RECIPES
 
     if recipe not in RECIPES:

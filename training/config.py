@@ -1,21 +1,24 @@
 """Everything a training run depends on, as frozen dataclasses that check themselves.
 
-A config is plain JSON outside (`config.json` of a job) and typed inside. Default values are the
-paper's where it names one (Table 16); the named runs are in `recipes`.
+Default values are the paper's where it names one (Table 16); the named runs are in `recipes`, the
+way to and from JSON in `config_json`.
 """
 
 from __future__ import annotations
 
-import json
-import types
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Literal
 
 from warehouse.errors import TrainingError
 
-T = TypeVar("T")
+HeadKind = Literal[
+    "hpqa", "attention", "last-token", "mean-pool", "max-pool", "special-token", "yes-token"
+]
+LossKind = Literal["bt", "bt-wt", "summed-tie", "btt", "bce", "bt-wt+bce", "regression"]
+Part = Literal["vision", "projector", "language"]
 
+EVEN = 0.5  # a smoothed target from which the loser would be preferred
 DIMENSIONS = ("physical_plausibility", "subject_deformity", "semantic_alignment")
 PROMPT_TEMPLATE = "{video}\nThe video was made from this prompt: {prompt}"
 FRAME_TEXT = "\nFrame{number}: "  # as transformers' InternVL processor writes it
@@ -30,8 +33,13 @@ def _require(holds: bool, name: str, value: object, need: str) -> None:
 class FrameConfig:
     """Which frames of a clip the model sees; their size is the checkpoint's own."""
 
+    sampling: Literal["uniform", "fps"] = "uniform"
+    """uniform: `count` frames at equal distances, the first and the last of the clip among them;
+    fps: `fps` frames a second from the first on, `count` at most: longer clips are thinned."""
     count: int = 8
-    """Frames taken at equal distances, the first and the last of the clip among them."""
+    """Frames of a clip, at most."""
+    fps: float | None = None
+    """Frames a second of the clip's own time, where sampling is fps."""
     shift: int = 0
     """Training only: a clip is moved by up to this many pixels each way, edges repeated."""
     mirror: float = 0.0
@@ -39,18 +47,28 @@ class FrameConfig:
 
     def __post_init__(self) -> None:
         _require(self.count >= 1, "frames.count", self.count, "at least 1")
+        fits = (self.fps is not None and self.fps > 0) is (self.sampling == "fps")
+        _require(fits, "frames.fps", self.fps, "above 0 where sampling is 'fps', else not given")
         _require(self.shift >= 0, "frames.shift", self.shift, "0 or more pixels")
         _require(0 <= self.mirror <= 1, "frames.mirror", self.mirror, "in [0, 1]")
 
 
 @dataclass(frozen=True)
 class HeadConfig:
-    """The part that turns hidden states into rewards (HPQA, Eq. 3-6 of the paper)."""
+    """The part that turns hidden states into rewards; all kinds but hpqa read the last state."""
 
+    kind: HeadKind = "hpqa"
+    """hpqa: Eq. 3-6 of the paper; attention: one learned query over the last state; last-token,
+    mean-pool, max-pool: a linear layer on it; special-token: a linear layer on a token per
+    dimension (VideoAlign); yes-token: the language model's logit of a word."""
     layers: tuple[int, ...] = (6, 12, 18, 24)
-    """Indices into transformers' `hidden_states`, ascending; N is the state after the norm."""
+    """hpqa: indices into transformers' `hidden_states`, ascending; N is the one after the norm."""
     heads: int = 8
-    """Attention heads; must divide the backbone's hidden size."""
+    """hpqa, attention: attention heads; must divide the backbone's hidden size."""
+    prompt_free: tuple[str, ...] = ()
+    """special-token: dimensions whose token stands before the prompt and cannot see it."""
+    word: str = "Yes"
+    """yes-token: the word, a single token of the tokenizer."""
     dropout: float = 0.1
     """Share of the reward head's hidden units dropped while training."""
 
@@ -64,26 +82,45 @@ class HeadConfig:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """How pairs become a loss (BT-WT, Eq. 2 of the paper)."""
+    """How pairs become a loss."""
 
+    kind: LossKind = "bt-wt"
+    """bt: Eq. 1 of the paper, win-lose pairs alone; bt-wt: Eq. 2; summed-tie: the tie term of the
+    reference's code; btt: Rao-Kupper; bce, regression: of items, by their labels or P(pass);
+    bt-wt+bce: Eq. 2 with a penalty on items (Table 6)."""
     margin: float = 3.0
-    """Reward gap asked of a win-lose pair; ties have none."""
+    """Reward gap asked of a win-lose pair; ties have none but in summed-tie."""
     tie_coefficient: float = 1.0
-    """Weight of the mean over ties beside the mean over win-lose pairs; 0 is plain BT."""
+    """Weight of the mean over ties beside the mean over win-lose pairs."""
+    bce_coefficient: float = 1.0
+    """bt-wt+bce: weight of the mean over items."""
+    label_smoothing: float = 0.0
+    """bt, bt-wt: share of the target that goes to the loser; 0 is none."""
+    theta: float = 5.0
+    """btt: width of the ties, above 1; VideoAlign's value."""
 
     def __post_init__(self) -> None:
         _require(self.margin >= 0, "loss.margin", self.margin, "0 or more")
         _require(self.tie_coefficient >= 0, "loss.tie_coefficient", self.tie_coefficient, ">= 0")
+        _require(self.bce_coefficient >= 0, "loss.bce_coefficient", self.bce_coefficient, ">= 0")
+        smoothing = self.label_smoothing
+        _require(0 <= smoothing < EVEN, "loss.label_smoothing", smoothing, "in [0, 0.5)")
+        _require(self.theta > 1, "loss.theta", self.theta, "above 1")
 
 
 @dataclass(frozen=True)
 class BatchConfig:
     """What one micro-step sees."""
 
-    kind: Literal["blocks", "pairs"] = "blocks"
-    """blocks: items and all pairs of the set among them; pairs: a few pairs and their items."""
+    kind: Literal["blocks", "planned", "pairs", "naive"] = "blocks"
+    """blocks: items and all pairs of the set among them; planned: every pair once an epoch, in
+    batches with few items; pairs: a few pairs and their items; naive: the same, both items of each
+    pair encoded, as the reference does."""
     size: int = 16
-    """Items of a block, or number of pairs."""
+    """Items of a block or a planned batch, or number of pairs."""
+    chunk: int | None = None
+    """Items encoded at once where a batch does not fit into memory: rewards first, without a graph,
+    then the gradients of the rewards chunk by chunk; None: the whole batch."""
     accumulation: int = 1
     """Micro-steps per optimiser step and process."""
     epochs: int = 3
@@ -92,8 +129,9 @@ class BatchConfig:
     """Stop after this many optimiser steps; None: after the last epoch."""
 
     def __post_init__(self) -> None:
-        least = 2 if self.kind == "blocks" else 1
+        least = 2 if self.kind in {"blocks", "planned"} else 1
         _require(self.size >= least, "batch.size", self.size, f"at least {least}")
+        _require(self.chunk is None or self.chunk >= 1, "batch.chunk", self.chunk, "at least 1")
         _require(self.accumulation >= 1, "batch.accumulation", self.accumulation, "at least 1")
         _require(self.epochs >= 1, "batch.epochs", self.epochs, "at least 1")
         _require(
@@ -133,6 +171,33 @@ class OptimizerConfig:
 
 
 @dataclass(frozen=True)
+class LoraConfig:
+    """Low-rank adapters of the language model's linear layers (peft), instead of its weights."""
+
+    rank: int = 64
+    """Rank of each update."""
+    alpha: int = 128
+    """Numerator of the scale alpha / rank."""
+    dropout: float = 0.05
+    """Share of an adapter's inputs dropped while training."""
+
+    def __post_init__(self) -> None:
+        _require(self.rank >= 1, "tuning.lora.rank", self.rank, "at least 1")
+        _require(self.alpha >= 1, "tuning.lora.alpha", self.alpha, "at least 1")
+        _require(0 <= self.dropout < 1, "tuning.lora.dropout", self.dropout, "in [0, 1)")
+
+
+@dataclass(frozen=True)
+class TuningConfig:
+    """Which weights learn; the head always does."""
+
+    frozen: tuple[Part, ...] = ()
+    """Parts of the backbone that stay as they are: vision, projector, language."""
+    lora: LoraConfig | None = None
+    """Adapters of the language model, whose own weights then stay as they are."""
+
+
+@dataclass(frozen=True)
 class EngineConfig:
     """How DeepSpeed runs it."""
 
@@ -169,6 +234,8 @@ class TrainConfig:
     """Optimiser steps between two lines of the curve."""
     evaluate_every: int = 100
     """Optimiser steps between two looks at the validation split."""
+    save_every: int | None = None
+    """Optimiser steps between two states to resume from; None: only the end is kept."""
     frame_cache: str | None = None
     """Folder of decoded frames, shared by runs; None: inside the job."""
     frames: FrameConfig = field(default_factory=FrameConfig)
@@ -181,6 +248,8 @@ class TrainConfig:
     """See BatchConfig."""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     """See OptimizerConfig."""
+    tuning: TuningConfig = field(default_factory=TuningConfig)
+    """See TuningConfig."""
     engine: EngineConfig = field(default_factory=EngineConfig)
     """See EngineConfig."""
 
@@ -194,69 +263,7 @@ class TrainConfig:
         )
         _require(self.log_every >= 1, "log_every", self.log_every, "at least 1 step")
         _require(self.evaluate_every >= 1, "evaluate_every", self.evaluate_every, ">= 1 step")
+        saved = self.save_every is None or self.save_every >= 1
+        _require(saved, "save_every", self.save_every, "at least 1 step")
         once = all(self.prompt_template.count(slot) == 1 for slot in ("{video}", "{prompt}"))
         _require(once, "prompt_template", self.prompt_template, "a text with {video} and {prompt}")
-
-
-def to_json(config: TrainConfig) -> dict[str, Any]:
-    """Config as JSON-able values; `from_json` is its inverse."""
-    values: dict[str, Any] = json.loads(json.dumps(asdict(config)))
-    return values
-
-
-def from_json(values: object) -> TrainConfig:
-    """Config from the values of a `config.json`.
-
-    Raises: TrainingError naming the first field that is unknown, missing or of another type.
-
-    >>> from_json({"base_model": "b", "pair_set": "p", "batch": {"sise": 4}})
-    Traceback (most recent call last):
-        ...
-    warehouse.errors.TrainingError: training config: batch has no field sise; it has kind, size, \
-accumulation, epochs, max_steps
-    """
-    return _read(TrainConfig, values, "")
-
-
-def _read(kind: type[T], values: object, where: str) -> T:
-    """One dataclass from a JSON object."""
-    name = where or "the file"
-    if not isinstance(values, dict):
-        raise TrainingError(f"training config: {name} is {values!r}; it must be a JSON object")
-    assert is_dataclass(kind)
-    hints = get_type_hints(kind)
-    known = [f.name for f in fields(kind)]
-    for key in values:
-        if key not in known:
-            raise TrainingError(
-                f"training config: {name} has no field {key}; it has {', '.join(known)}"
-            )
-    prefix = f"{where}." if where else ""
-    try:
-        return kind(**{k: _value(hints[k], v, f"{prefix}{k}") for k, v in values.items()})
-    except TypeError as error:  # a required field is not there
-        raise TrainingError(f"training config: {name} is not complete: {error}") from error
-
-
-def _value(hint: Any, value: Any, where: str) -> Any:
-    """One field, checked against its annotation."""
-    if is_dataclass(hint):
-        assert isinstance(hint, type)
-        return _read(hint, value, where)
-    if get_origin(hint) is tuple and isinstance(value, (list, tuple)):
-        return tuple(_value(get_args(hint)[0], item, where) for item in value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not _fits(hint, value):
-        wanted = getattr(hint, "__name__", str(hint)) if not get_args(hint) else str(hint)
-        raise TrainingError(f"training config: {where} is {value!r}; it must be {wanted}")
-    return value
-
-
-def _fits(hint: Any, value: Any) -> bool:
-    """Whether a JSON value is of an annotated type: a plain one, a Literal, or `x | None`."""
-    if get_origin(hint) is Literal:
-        return any(value == a and type(value) is type(a) for a in get_args(hint))
-    if isinstance(hint, types.UnionType):
-        return any(_fits(part, value) for part in get_args(hint))
-    return type(value) is hint

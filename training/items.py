@@ -5,6 +5,7 @@ Shapes: B items of a batch, T frames, H x W pixels, S tokens.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from training.backbones import shape_of
 from training.config import FrameConfig
 from training.data import PairSplit, media_of
 from training.model import RewardModel
@@ -41,15 +43,20 @@ class ItemSource:
         for number, (path, digest) in enumerate(zip(paths, digests, strict=True)):
             frames.append(cache.frames(path, digest))
             advance(number + 1, len(paths), "")
-        rows = [model.tokens(prompt) for prompt in media["prompt"].to_pylist()]
+        rows = [
+            model.tokens(prompt, shape_of(clip))
+            for prompt, clip in zip(media["prompt"].to_pylist(), frames, strict=True)
+        ]
         return cls(media["item_id"].to_pylist(), rows, frames)
 
-    def batch(self, model: RewardModel, items: NDArray[np.int64]) -> tuple[Tensor, ...]:
-        """Token ids and mask (B, S) and frames (B, T, H, W, 3) on the model's device."""
+    def batch(
+        self, model: RewardModel, items: NDArray[np.int64]
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Token ids and mask (B, S) and B clips (T, H, W, 3) on the model's device."""
         ids, mask = model.backbone.collate([self.rows[item] for item in items])
-        frames = torch.from_numpy(np.stack([self.frames[item] for item in items]))
         device = next(model.parameters()).device
-        return ids.to(device), mask.to(device), frames.to(device)
+        clips = [torch.from_numpy(np.array(self.frames[item])).to(device) for item in items]
+        return ids.to(device), mask.to(device), clips
 
 
 @dataclass(frozen=True)
@@ -73,16 +80,17 @@ class SplitData:
         return cls(split, ItemSource.build(model, rows, cache, advance))
 
 
-def augmented(frames: Tensor, config: FrameConfig, rng: np.random.Generator) -> Tensor:
-    """Clips (B, T, H, W, 3) as training sees them: mirrored and moved, all frames of one alike."""
-    if config.mirror:
-        flip = torch.from_numpy(rng.random(len(frames)) < config.mirror).to(frames.device)
-        frames = torch.where(flip.view(-1, 1, 1, 1, 1), frames.flip(3), frames)
-    if config.shift:
-        moves = rng.integers(-config.shift, config.shift + 1, (len(frames), 2))
-        pairs = zip(frames, moves.tolist(), strict=True)
-        frames = torch.stack([_moved(clip, down, right) for clip, (down, right) in pairs])
-    return frames
+def augmented(
+    clips: Sequence[Tensor], config: FrameConfig, rng: np.random.Generator
+) -> list[Tensor]:
+    """Clips (T, H, W, 3) as training sees them: mirrored and moved, all frames of one alike."""
+    flips = rng.random(len(clips)) < config.mirror
+    reach = config.shift
+    moves = rng.integers(-reach, reach + 1, (len(clips), 2)).tolist()
+    mirrored = [clip.flip(2) if flip else clip for clip, flip in zip(clips, flips, strict=True)]
+    if not reach:
+        return mirrored
+    return [_moved(clip, *move) for clip, move in zip(mirrored, moves, strict=True)]
 
 
 def _moved(clip: Tensor, down: int, right: int) -> Tensor:

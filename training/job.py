@@ -13,7 +13,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from training.config import TrainConfig, to_json
+from training.config import TrainConfig
+from training.config_json import to_json
 from training.video import file_digest
 from warehouse.digest import value_digest
 from warehouse.errors import TrainingError

@@ -16,8 +16,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from training.backbone import InternVL
+from training.backbones import CLIP, Backbone, Piece, Shape, load_backbone, shape_of
 from training.config import HeadConfig, TrainConfig
+from training.config_json import read_fields
 from training.heads import HPQA
 from training.video import FramePolicy
 from warehouse.digest import value_digest
@@ -42,7 +43,7 @@ class ModelSpec:
 class RewardModel(nn.Module):
     """Rewards of items, one per dimension, from one encoding each."""
 
-    def __init__(self, backbone: InternVL, head: HPQA, spec: ModelSpec) -> None:
+    def __init__(self, backbone: Backbone, head: HPQA, spec: ModelSpec) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head
@@ -54,11 +55,11 @@ class RewardModel(nn.Module):
 
         Raises: TrainingError for a base model, layer index or head count that does not fit.
         """
-        backbone = InternVL.from_pretrained(config.base_model, config.engine.precision)
+        backbone = load_backbone(config.base_model, config.engine.precision)
         spec = ModelSpec(
             config.dimensions,
             config.head,
-            backbone.policy(config.frames.count),
+            backbone.policy(config.frames),
             config.prompt_template,
             config.frame_text,
             config.engine.precision,
@@ -75,7 +76,7 @@ class RewardModel(nn.Module):
         """
         folder = Path(checkpoint)
         spec = read_spec(folder)
-        backbone = InternVL.from_pretrained(folder / "base", spec.precision)
+        backbone = load_backbone(folder / "base", spec.precision)
         head = _head(backbone, spec)
         path = folder / "head.safetensors"
         try:
@@ -95,26 +96,38 @@ class RewardModel(nn.Module):
         text = json.dumps({"format": FORMAT, **spec_json(self.spec)}, indent=2)
         (folder / "soli.json").write_text(text + "\n")
 
-    def forward(self, ids: Tensor, mask: Tensor, frames: Tensor) -> Tensor:
-        """Rewards (B, Q) of (B, S) ids and mask, and uint8 (B, T, H, W, 3) frames."""
+    def forward(self, ids: Tensor, mask: Tensor, frames: Sequence[Tensor]) -> Tensor:
+        """Rewards (B, Q) of (B, S) ids and mask, and B clips of uint8 (T, H, W, 3) frames."""
         states, last = self.backbone(ids, mask, frames, self.spec.head.layers)
         rewards: Tensor = self.head(states, last, mask)
         return rewards
 
-    def tokens(self, prompt: str) -> list[int]:
-        """Token ids of an item with this prompt."""
-        spec = self.spec
-        return self.backbone.tokens(
-            prompt, spec.prompt_template, spec.frame_text, spec.frames.count
-        )
+    def pieces(self, prompt: str) -> list[Piece]:
+        """What is read of an item with this prompt: the template, filled in."""
+        before, after = self.spec.prompt_template.split("{video}")
+        return [*_around(before, prompt), CLIP, *_around(after, prompt)]
+
+    def tokens(self, prompt: str, clip: Shape) -> list[int]:
+        """Token ids of an item with this prompt and frames of this shape."""
+        return self.backbone.tokens(self.pieces(prompt), clip, self.spec.frame_text)
 
     @torch.no_grad()
-    def rewards(self, prompts: Sequence[str], frames: Tensor) -> Tensor:
-        """Rewards (B, Q) in fp32 of items given by prompt and uint8 (B, T, H, W, 3) frames."""
-        ids, mask = self.backbone.collate([self.tokens(prompt) for prompt in prompts])
-        device = self.head.query.device
-        rewards: Tensor = self(ids.to(device), mask.to(device), frames.to(device))
+    def rewards(self, prompts: Sequence[str], frames: Sequence[Tensor]) -> Tensor:
+        """Rewards (B, Q) in fp32 of items given by prompt and uint8 (T, H, W, 3) frames."""
+        device = next(self.parameters()).device
+        clips = [clip.to(device) for clip in frames]
+        rows = [
+            self.tokens(prompt, shape_of(clip)) for prompt, clip in zip(prompts, clips, strict=True)
+        ]
+        ids, mask = self.backbone.collate(rows)
+        rewards: Tensor = self(ids.to(device), mask.to(device), clips)
         return rewards.float().cpu()
+
+
+def _around(text: str, prompt: str) -> list[str]:
+    """The pieces of a text around its {prompt}, with the prompt between them; no empty piece."""
+    before, slot, after = text.partition("{prompt}")
+    return [piece for piece in (before, prompt if slot else "", after) if piece]
 
 
 def weights_digest(model: nn.Module) -> str:
@@ -148,11 +161,10 @@ def read_spec(checkpoint: Path) -> ModelSpec:
         values = json.loads(path.read_text())
         if values["format"] != FORMAT:
             raise TrainingError(f"{path} has format {values['format']!r}; this is format {FORMAT}")
-        head = HeadConfig(**{**values["head"], "layers": tuple(values["head"]["layers"])})
         return ModelSpec(
             dimensions=tuple(values["dimensions"]),
-            head=head,
-            frames=FramePolicy(**values["frames"]),
+            head=read_fields(HeadConfig, values["head"], "head"),
+            frames=read_fields(FramePolicy, values["frames"], "frames"),
             prompt_template=values["prompt_template"],
             frame_text=values["frame_text"],
             precision=values["precision"],
@@ -164,7 +176,7 @@ def read_spec(checkpoint: Path) -> ModelSpec:
         ) from error
 
 
-def _head(backbone: InternVL, spec: ModelSpec) -> HPQA:
+def _head(backbone: Backbone, spec: ModelSpec) -> HPQA:
     above = [index for index in spec.head.layers if index > backbone.layers]
     if above:
         raise TrainingError(

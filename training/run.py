@@ -24,7 +24,8 @@ from typing import Any
 import torch
 
 from training import engine as engines
-from training.config import TrainConfig, from_json
+from training.config import TrainConfig
+from training.config_json import from_json
 from training.data import (
     TRAINING_SPLITS,
     Block,

@@ -121,8 +121,8 @@ def _frames(model: RewardModel, row: Row, cache: FrameCache | None) -> Frames:
 
 def _rewards(model: RewardModel, batch: list[tuple[Row, Frames]]) -> Rewards:
     """Rewards (B, Q) of items that were read."""
-    frames = torch.from_numpy(np.stack([frames for _, frames in batch]))
-    rewards = model.rewards([row["prompt"] for row, _ in batch], frames)
+    clips = [torch.from_numpy(np.array(frames)) for _, frames in batch]
+    rewards = model.rewards([row["prompt"] for row, _ in batch], clips)
     result: Rewards = rewards.double().numpy()
     return result
 

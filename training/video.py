@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import av
 import numpy as np
@@ -40,6 +40,10 @@ class FramePolicy:
     """Pixels."""
     width: int
     """Pixels."""
+    sampling: Literal["uniform", "fps"] = "uniform"
+    """As training.config.FrameConfig says."""
+    fps: float | None = None
+    """Frames a second of the clip's own time, where sampling is fps."""
 
 
 def frame_indices(total: int, count: int) -> list[int]:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from training.config import to_json
+from training.config_json import to_json
 from training.recipes import tiny_test
 from training.tiny import TinyShape, build_tiny_internvl
 from warehouse.contracts import PAIR_SET_ITEMS, PAIRS

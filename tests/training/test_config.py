@@ -5,7 +5,8 @@ import json
 import pytest
 
 from training import config as module
-from training.config import TrainConfig, from_json, to_json
+from training.config import TrainConfig
+from training.config_json import from_json, to_json
 from training.recipes import RECIPES
 from warehouse.errors import TrainingError
 

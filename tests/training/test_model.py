@@ -44,6 +44,18 @@ def test_neither_batch_nor_padding_changes_a_reward(model):
         torch.testing.assert_close(alone[0], together[number], rtol=0, atol=1e-5)
 
 
+def test_the_template_places_the_prompt_before_or_after_the_frames(config):
+    image, seen = "<img>", []
+    for template in ("{prompt}{video}", "{video}{prompt}"):
+        model = RewardModel.create(replace(config, prompt_template=template, frame_text=""))
+        tokens = model.tokens("a red ball", (1, 16, 16))
+        seen.append((tokens.index(model.backbone.tokenizer.convert_tokens_to_ids(image)), tokens))
+    (before, one), (after, two) = seen
+    assert before > 0
+    assert after == 0
+    assert sorted(one) == sorted(two)
+
+
 def test_a_reward_depends_on_the_prompt_and_on_the_frames(model):
     frames = clips(2)
     one, two = model.rewards(["a ball", "a star"], frames[:1].repeat(2, 1, 1, 1, 1))
