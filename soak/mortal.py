@@ -23,7 +23,8 @@ from flows.__main__ import run
 EVENTS = ("os.mkdir", "os.link", "os.symlink", "os.rename", "os.remove", "os.rmdir")
 PATIENCE_SECONDS = 300.0  # a build takes two
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["flows.cli", "flows.pair"])
+# A fork imports the script that started it again: two seconds, where its imports are not there yet.
+FORKS.set_forkserver_preload(["flows.cli", "flows.pair", "soak.pair_kills"])
 
 
 class Step(NamedTuple):

@@ -64,7 +64,9 @@ SELECT pair_set_id, digest,
   (SELECT count(*) FROM pairs AS p WHERE p.pair_set_id = s.pair_set_id) AS pairs
 FROM pair_sets AS s
 """
-COUNT = "SELECT count(*) AS rows FROM {}"
+COUNTS = " UNION ALL ".join(
+    f"SELECT '{name}' AS name, count(*) AS number FROM {name}" for name in TABLES
+)
 STRAYS = """
 SELECT DISTINCT pair_set_id
 FROM (SELECT pair_set_id FROM pair_set_items UNION ALL SELECT pair_set_id FROM pairs)
@@ -174,10 +176,8 @@ def _check_sets(home: Path, ask: Callable[[str], pa.Table]) -> int:
 def content(home: Path) -> dict[str, Any]:
     """Rows and digest of every table, and bytes of every file of a set."""
     store = Store(home)
-    tables = {
-        name: (store.query(COUNT.format(name), people=True).to_pylist(), store.digest(name))
-        for name in TABLES
-    }
+    counts = store.query(COUNTS, people=True).to_pylist()
+    tables = {row["name"]: (row["number"], store.digest(row["name"])) for row in counts}
     folder = home / "pair_sets"
     files = {path.relative_to(folder): path for path in folder.rglob("*") if path.is_file()}
     return tables | {str(name): path.read_bytes() for name, path in files.items()}

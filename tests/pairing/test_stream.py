@@ -1,3 +1,5 @@
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,15 +16,18 @@ def recipe(**more):
     return Recipe(("looks",), counts=COUNTS, strategy="any-prompt", **more)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["win_lose", "win_tie"])
-@pytest.mark.parametrize("soft", [False, True])
-@given(data=st.data())
-def test_a_pair_has_its_number_in_the_file(world, kind, soft, data):
-    tables = world(seed=3)
-    made = recipe(soft=soft)
+@pytest.fixture(scope="module", params=product([False, True], ["win_lose", "win_tie"]), ids=str)
+def rows_and_stream(world, request):
+    """The pairs of one kind as a built set has them, and as a stream."""
+    soft, kind = request.param
+    tables, made = world(seed=3), recipe(soft=soft)
     rows = [r for r in build_pairs(*tables, made).pairs.to_pylist() if r["kind"] == kind]
-    pairs = stream(*tables, made, dimension="looks", kind=kind)
+    return rows, stream(*tables, made, dimension="looks", kind=kind)
+
+
+@given(data=st.data())
+def test_a_pair_has_its_number_in_the_file(rows_and_stream, data):
+    rows, pairs = rows_and_stream
     assert len(pairs) == len(rows)
     numbers = data.draw(st.lists(st.integers(0, len(rows) - 1), min_size=1, max_size=9))
     block = pairs[numbers]
