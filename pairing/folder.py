@@ -7,7 +7,6 @@ folder, which is then renamed: a reader, or a rerun after a kill, meets a whole 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from datetime import datetime
@@ -27,7 +26,7 @@ from pairing.blocks import (
 )
 from pairing.pairset import FORMAT, PairSet
 from warehouse.contracts import PAIR_SET_ITEMS, PAIRS, Table
-from warehouse.disk import sync
+from warehouse.disk import PARTIAL, partial_folder, put, sync
 from warehouse.errors import PairingError
 
 MANIFEST, ITEMS, PAIRS_FILE = "manifest.json", "items.parquet", "pairs.parquet"
@@ -55,12 +54,10 @@ def write_pair_set(pair_set: PairSet, folder: Path) -> Path:
     folder = Path(folder)
     if folder.exists():
         return _standing(pair_set, folder)
-    partial = folder.parent / f".{folder.name}.{os.getpid()}.partial"
     try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        _write_files(pair_set, partial)
-        partial.rename(folder)
+        with partial_folder(folder) as partial:
+            _write_files(pair_set, partial)
+            put(partial, folder)
     except OSError as error:
         if folder.exists():  # another process was quicker
             return _standing(pair_set, folder)
@@ -68,14 +65,12 @@ def write_pair_set(pair_set: PairSet, folder: Path) -> Path:
             f"pair set {pair_set.pair_set_id}: cannot write {folder} "
             f"({error.strerror or error}); free the place or choose another folder"
         ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return folder
 
 
 def clear_partial(parent: Path) -> None:
     """Remove what killed writers left beside the sets; nobody else may be writing there."""
-    for left in parent.glob(".*.partial"):
+    for left in parent.glob(f".*{PARTIAL}"):
         shutil.rmtree(left)
 
 
@@ -122,9 +117,6 @@ def _write_files(pair_set: PairSet, folder: Path) -> None:
     _write_table(pair_set.items, folder / ITEMS, ITEMS_DISTINCT)
     _write_table(pair_set.pairs, folder / PAIRS_FILE, PAIRS_DISTINCT)
     _write_manifest(pair_set.manifest, folder / MANIFEST)
-    for name in (ITEMS, PAIRS_FILE, MANIFEST):
-        sync(folder / name)
-    sync(folder)
 
 
 def _write_table(table: pa.Table, path: Path, distinct: tuple[str, ...]) -> None:
