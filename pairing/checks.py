@@ -49,13 +49,21 @@ def check_text(place: str, value: object) -> None:
         raise PairingError(f"recipe: {place} is {value!r}; give it a text")
 
 
+def is_moment(value: object) -> bool:
+    """Whether a value is a text that says a time with its zone, ISO 8601.
+
+    >>> is_moment("2026-11-21T12:00:00Z"), is_moment("2026-11-21T12:00:00"), is_moment(2026)
+    (True, False, False)
+    """
+    try:
+        return isinstance(value, str) and datetime.fromisoformat(value).tzinfo is not None
+    except ValueError:
+        return False
+
+
 def check_moment(place: str, value: object) -> None:
     """Refuse anything but a time with its zone, ISO 8601."""
-    try:
-        known = datetime.fromisoformat(value).tzinfo is not None  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        known = False
-    if not known:
+    if not is_moment(value):
         raise PairingError(
             f"recipe: {place} is {value!r}; give a time with its zone, such as"
             " '2026-11-21T12:00:00+00:00'"

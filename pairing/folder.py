@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from pairing.blocks import (
     set_digest,
     without_stamp,
 )
+from pairing.checks import is_moment
 from pairing.pairset import FORMAT, PairSet
 from warehouse.contracts import PAIR_SET_ITEMS, PAIRS, Table
 from warehouse.disk import PARTIAL, partial_folder, put, sync
@@ -165,16 +165,9 @@ def _unsaid(manifest: object) -> list[str]:
     wrong = {
         n for n, kind in _SAID.items() if n not in manifest or not isinstance(manifest[n], kind)
     }
-    if "as_of" not in wrong and manifest["as_of"] is not None and not _is_moment(manifest["as_of"]):
+    if "as_of" not in wrong and manifest["as_of"] is not None and not is_moment(manifest["as_of"]):
         wrong.add("as_of")
     return sorted(wrong)
-
-
-def _is_moment(text: str) -> bool:
-    try:
-        return datetime.fromisoformat(text).tzinfo is not None
-    except ValueError:
-        return False
 
 
 def _read_table(path: Path, contract: Table) -> pa.Table:
