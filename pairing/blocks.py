@@ -67,13 +67,39 @@ def blocks_of(pairs: pa.Table) -> Iterator[Block]:
         yield Block(*key, **{name: column[rows] for name, column in numbers.items()})
 
 
+def counts_of(
+    blocks: Iterable[Block], dimensions: Iterable[str] = ()
+) -> dict[str, dict[str, dict[str, int]]]:
+    """Pairs by dimension, split and kind, as a manifest says them.
+
+    dimensions: those to name even where they have no pairs.
+    """
+    counts: dict[str, dict[str, dict[str, int]]] = {name: {} for name in dimensions}
+    for block in blocks:
+        by_split = counts.setdefault(block.dimension, {})
+        by_split.setdefault(block.split, {})[block.kind] = len(block)
+    return counts
+
+
 def fingerprint(items: pa.Table, pairs: pa.Table) -> str:
     """Digest of a pair set's content, 64 hex digits: its frozen items and its pairs.
 
     items, pairs: columns of the contracts pair_set_items and pairs, rows in any order.
     Neither as-of, nor the code's version, nor the recipe's wording is content.
     """
-    return set_digest(items_digest(items), pairs_digest(blocks_of(pairs)))
+    return identity_of(items, blocks_of(pairs))["digest"]
+
+
+def identity_of(items: pa.Table, blocks: Iterable[Block]) -> dict[str, str]:
+    """What a manifest says of a set's content: its id, its digest, and those of its two tables.
+
+    items: columns of the contract pair_set_items, rows in any order; blocks: in any order, too.
+    Returns: items_digest, pairs_digest, digest: 64 hex digits each; pair_set_id: the first 16 of
+        the digest.
+    """
+    digests = {"items_digest": items_digest(items), "pairs_digest": pairs_digest(blocks)}
+    digest = set_digest(*digests.values())
+    return {**digests, "digest": digest, "pair_set_id": digest[:16]}
 
 
 def set_digest(items: str, pairs: str) -> str:

@@ -17,11 +17,10 @@ import pyarrow.compute as pc
 
 from pairing.blocks import (
     Block,
-    items_digest,
-    pairs_digest,
+    counts_of,
+    identity_of,
     pairs_table,
     repeated,
-    set_digest,
     without_stamp,
 )
 from pairing.imports.foreign import KINDS, Judged, RefusedRow, shown
@@ -112,15 +111,12 @@ def evaluation_set(
     blocks = _blocks(ordered, number)
     known = items.take(pc.index_in(pa.array(names), items["item_id"].combine_chunks()))
     table = _items_table(blocks, known, "")
-    digests = {"items_digest": items_digest(table), "pairs_digest": pairs_digest(blocks)}
-    digest = set_digest(digests["items_digest"], digests["pairs_digest"])
-    table = _items_table(blocks, known, digest[:16])
+    identity = identity_of(table, blocks)
+    table = _items_table(blocks, known, identity["pair_set_id"])
     dimensions = sorted({block.dimension for block in blocks})
     manifest = {
         "format": FORMAT,
-        "pair_set_id": digest[:16],
-        "digest": digest,
-        **digests,
+        **identity,
         "recipe": {"dimensions": dimensions, "imported": dict(imported)},
         "seed": 0,
         "as_of": utc(as_of),
@@ -131,7 +127,7 @@ def evaluation_set(
         "warnings": list(warnings),
         "extends": None,
     }
-    return PairSet(table, pairs_table(blocks, digest[:16]), manifest)
+    return PairSet(table, pairs_table(blocks, identity["pair_set_id"]), manifest)
 
 
 def _blocks(verdicts: list[Verdict], number: Mapping[str, int]) -> list[Block]:
@@ -165,13 +161,10 @@ def _items_table(blocks: list[Block], known: pa.Table, pair_set_id: str) -> pa.T
 
 def _account(blocks: list[Block], known: pa.Table, table: pa.Table) -> dict[str, Any]:
     """What came in, under the names that the manifest of a built set has."""
-    counts: dict[str, dict[str, dict[str, int]]] = {}
-    for block in blocks:
-        counts.setdefault(block.dimension, {}).setdefault(SPLIT, {})[block.kind] = len(block)
     prompts = pc.count_distinct(known["prompt_id"]).as_py()
     split = repeated(SPLIT, known.num_rows, pa.string())
     return {
-        "counts": counts,
+        "counts": counts_of(blocks),
         "items": known.num_rows,
         "splits": {
             name: {"items": here * known.num_rows, "prompts": here * prompts}

@@ -15,14 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pairing.blocks import (
-    blocks_of,
-    items_digest,
-    pairs_digest,
-    repeated,
-    set_digest,
-    without_stamp,
-)
+from pairing.blocks import blocks_of, identity_of, repeated, without_stamp
 from pairing.checks import is_moment
 from pairing.pairset import FORMAT, PairSet
 from warehouse.contracts import PAIR_SET_ITEMS, PAIRS, Table
@@ -212,14 +205,8 @@ def _line(error: Exception) -> str:
 
 
 def _verify(folder: Path, manifest: dict[str, Any], items: pa.Table, pairs: pa.Table) -> None:
-    found = {
-        "items_digest": items_digest(items),
-        "pairs_digest": pairs_digest(blocks_of(pairs)),
-    }
-    found["digest"] = set_digest(found["items_digest"], found["pairs_digest"])
-    found["pair_set_id"] = found["digest"][:16]
     files = {"items_digest": ITEMS, "pairs_digest": PAIRS_FILE}
-    for name, digest in found.items():
+    for name, digest in identity_of(items, blocks_of(pairs)).items():
         if manifest[name] != digest:
             raise PairingError(
                 f"{folder / files.get(name, MANIFEST)} is damaged: {name} is {digest[:16]}, the "
