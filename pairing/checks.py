@@ -21,19 +21,17 @@ def shown(value: object, most: int = 80) -> str:
 
 def check_share(place: str, value: object) -> None:
     """Refuse anything but a number from 0 to 1."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (number and 0 <= value <= 1):  # type: ignore[operator]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise PairingError(f"recipe: {place} is {value!r}; give a number from 0 to 1")
 
 
 def check_whole(place: str, value: object, least: int) -> None:
     """Refuse anything but a whole number from `least` to what an int64 holds."""
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if not (whole and least <= value < 2**63):  # type: ignore[operator]
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise PairingError(f"recipe: {place} is {value!r}; give a whole number from {least} up")
+    if not least <= value < 2**63:
         raise PairingError(
             f"recipe: {place} is {value!r}; give a whole number from {least} to {2**63 - 1}"
-            if whole
-            else f"recipe: {place} is {value!r}; give a whole number from {least} up"
         )
 
 
