@@ -15,32 +15,38 @@ if TYPE_CHECKING:
 MOST_SHOWN = 20  # refused rows, one a line; the JSON has all
 
 
+Form = Annotated[
+    str, typer.Argument(help="videoalign, videogen-rewardbench, solireward or solireward-readme.")
+]
+File = Annotated[Path, typer.Argument(help="CSV or JSON of that form.")]
+MediaRoot = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Relative paths start here, and no video may lie elsewhere (default: the file's"
+        " folder).",
+    ),
+]
+Name = Annotated[
+    str | None, typer.Option(help="Of the data set (default: the file's, without ending).")
+]
+Dimensions = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="COLUMN=DIMENSION",
+        help="A column to read and its dimension; may be repeated. Others are left alone.",
+    ),
+]
+
+
 def import_pairs(
     context: typer.Context,
-    form: Annotated[
-        str,
-        typer.Argument(help="videoalign, videogen-rewardbench, solireward or solireward-readme."),
-    ],
-    file: Annotated[Path, typer.Argument(help="CSV or JSON of that form.")],
+    form: Form,
+    file: File,
     *,
-    media_root: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Relative paths start here, and no video may lie elsewhere (default: the file's"
-            " folder).",
-        ),
-    ] = None,
-    name: Annotated[
-        str | None, typer.Option(help="Of the data set (default: the file's, without ending).")
-    ] = None,
-    dimension: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="COLUMN=DIMENSION",
-            help="A column to read and its dimension; may be repeated. Others are left alone.",
-        ),
-    ] = None,
+    media_root: MediaRoot = None,
+    name: Name = None,
+    dimension: Dimensions = None,
     json: Json = False,
     dry_run: DryRun = False,
 ) -> None:
