@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.commands.common import DryRun, Json, settings_of
+from warehouse.wording import counted
 
 if TYPE_CHECKING:
     from flows.pair_imports import Imported
@@ -93,9 +94,13 @@ def _show(found: Imported, *, dry_run: bool) -> None:
     if (more := len(found.refused) - MOST_SHOWN) > 0:
         say(f"and {more} more; --json lists all")
     if found.missing:
-        say(f"{found.missing} videos are not there; their items cannot be scored until they are")
+        one = "video is not there; its item cannot be scored until it is"
+        many = "videos are not there; their items cannot be scored until they are"
+        say(counted(found.missing, one, many))
     if found.remote:
-        say(f"{found.remote} videos are at URLs; copy them to this machine to score their items")
+        one = "video is at a URL; copy it to this machine to score its item"
+        many = "videos are at URLs; copy them to this machine to score their items"
+        say(counted(found.remote, one, many))
     names = ("rows", "judgements", "silent", "items", "known", "missing", "new", "changed")
     show_rows(
         [{n: getattr(found, n) for n in names} | {"refused": len(found.refused)}],

@@ -9,6 +9,7 @@ import typer
 
 from flows.commands.common import DryRun, Engine, Json, Master, group, master_of, settings_of
 from flows.commands.pair_import import import_pairs
+from warehouse.wording import counted
 
 app = group("Pair sets: win-lose and win-tie pairs out of single-item labels.")
 
@@ -248,7 +249,8 @@ def diff(
     show_rows(causes, columns, f"{one.pair_set_id} (a) and {two.pair_set_id} (b)")
     for field, (before, after) in found.recipe.items():
         say(f"recipe: {field} is {before!r} in a, {after!r} in b")
-    say(f"{found.shared:,} pairs are in both, alike in everything")
+    both = "in both, alike in everything"
+    say(counted(found.shared, f"pair is {both}", f"pairs are {both}"))
 
 
 @app.command("export")
