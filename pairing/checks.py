@@ -63,8 +63,8 @@ def check_moment(place: str, value: object) -> None:
     """Refuse anything but a time with its zone, ISO 8601."""
     if not is_moment(value):
         raise PairingError(
-            f"recipe: {place} is {value!r}; give a time with its zone, such as"
-            " '2026-11-21T12:00:00+00:00'"
+            f"recipe: {place} is {value!r}; give a time with its zone, without which it is another"
+            " moment in another place, such as '2026-11-21T12:00:00+00:00'"
         )
 
 
