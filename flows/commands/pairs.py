@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -91,6 +92,7 @@ def build(
         chosen = recipe_of(settings, store, recipe, changes or (), extend)
         given = {"extend": extend, "override": override, "master": spark}
         built, pair_set = run(settings, store, chosen, **given, dry_run=dry_run)
+    _say_unused(override, pair_set.manifest)
     if json:
         show_json(pair_set.manifest)
         return
@@ -128,12 +130,22 @@ def stream(
     chosen = recipe_of(settings, store, recipe, changes or ())
     with progress("pairs") as advance:
         note = run(settings, store, chosen, folder, advance, override=override, dry_run=dry_run)
+    _say_unused(override, note)
     if json:
         show_json(note)
         return
     show_rows(note["counts"], ("dimension", "split", "kind", "pairs"), f"Pairs in {folder}")
     if dry_run:
         typer.echo("nothing was written")
+
+
+def _say_unused(override: str | None, said: Mapping[str, Any]) -> None:
+    """Tell who gave a reason to override that nothing took it. said: a manifest, or a note."""
+    from flows.console import say
+
+    kept = said.get("override") or {}
+    if override is not None and kept.get("reason") != override:
+        say("nothing had to be overridden, since nothing says stop; the reason is kept nowhere")
 
 
 @app.command("stats")
