@@ -19,6 +19,7 @@ or taken from DIR.
 from __future__ import annotations
 
 import argparse
+import importlib
 import io
 import json
 import os
@@ -73,10 +74,10 @@ def recipe(dimension: str) -> dict[str, Any]:
 
 def ours(home: Path, dimension: str) -> tuple[float, int]:
     """Moment at which everything was imported, and number of pairs."""
-    import flows.cli
-    import flows.pair  # noqa: F401 -- the command imports it late
     from flows.__main__ import run
 
+    for late in ("flows.cli", "flows.pair"):  # which the command imports when it needs them
+        importlib.import_module(late)
     imported, said = time.perf_counter(), io.StringIO()
     file = home / "recipe.toml"
     file.write_text("".join(f"{key} = {_toml(each)}\n" for key, each in recipe(dimension).items()))

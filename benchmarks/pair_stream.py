@@ -26,10 +26,10 @@ import pyarrow.parquet as pq
 
 from benchmarks.machine import peak, report
 from pairing.blocks import Block, pairs_table
-from pairing.endless import write_stream
 from pairing.folder import PAIRS_DISTINCT, ROW_GROUP, options
 from pairing.freeze import freeze
 from pairing.recipe import Recipe
+from pairing.stream_files import write_stream
 
 ITEMS, PROMPTS, PASSES = 250_000, 20_000, 0.7
 MOST_TIMES, MOST_MIB = 3.0, 1024.0  # what is wanted

@@ -275,14 +275,6 @@ def sources(store: Store, moment: datetime, recipe: Recipe) -> pa.Table:
     )
 
 
-def latest_consensus(store: Store, method: str, moment: datetime | None = None) -> pa.Table:
-    """Rows of the newest consensus run of a method, at a moment or now.
-
-    Raises: PairingError where there is none.
-    """
-    return consensus_of(store, latest_run(store, method, moment))
-
-
 def latest_run(store: Store, method: str, moment: datetime | None = None) -> str:
     """Id of the newest consensus run of a method, at a moment or now.
 

@@ -11,9 +11,9 @@ from flows.choose import chosen_method
 from flows.clearance import clearance
 from flows.pair import items_known, latest_run, read_both
 from flows.settings import Settings
-from pairing.endless import Advance, write_stream
 from pairing.freeze import freeze
 from pairing.recipe import Recipe
+from pairing.stream_files import Advance, write_stream
 from warehouse.store import Store
 
 

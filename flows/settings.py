@@ -149,7 +149,7 @@ def load(**flags: object) -> Settings:
     _check_file()
     given = {name: value for name, value in flags.items() if value is not None}
     try:
-        return Settings(**given)  # type: ignore[arg-type]  # validated by pydantic itself
+        settings = Settings(**given)  # type: ignore[arg-type]  # validated by pydantic itself
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         name = ".".join(map(str, first["loc"]))
@@ -160,6 +160,8 @@ def load(**flags: object) -> Settings:
         raise SettingsError(
             f"environment or .env: {error}; tables and lists are given as JSON"
         ) from None
+    _check_home(settings.home)
+    return settings
 
 
 def owned(owner: type[Owned], section: str, values: dict[str, Any]) -> Owned:
@@ -216,6 +218,19 @@ def _check_file() -> None:
             raise SettingsError(
                 f"{CONFIG_FILE}: nobody knows {name!r}; the settings are {', '.join(sorted(names))}"
             )
+
+
+def _check_home(home: Path) -> None:
+    """Refuse a home that is a file, or would lie below one."""
+    try:
+        there = next(place for place in (home, *home.absolute().parents) if place.exists())
+    except OSError:
+        return  # whoever opens it says what is wrong
+    if not there.is_dir():
+        raise SettingsError(
+            f"{home} cannot be the home of a warehouse: {there} is no folder; name another with"
+            " --home or SOLI_HOME"
+        )
 
 
 def environment_for_prefect(home: Path, *, debug: bool = False) -> None:

@@ -67,6 +67,20 @@ def blocks_of(pairs: pa.Table) -> Iterator[Block]:
         yield Block(*key, **{name: column[rows] for name, column in numbers.items()})
 
 
+def counts_of(
+    blocks: Iterable[Block], dimensions: Iterable[str] = ()
+) -> dict[str, dict[str, dict[str, int]]]:
+    """Pairs by dimension, split and kind, as a manifest says them.
+
+    dimensions: those to name even where they have no pairs.
+    """
+    counts: dict[str, dict[str, dict[str, int]]] = {name: {} for name in dimensions}
+    for block in blocks:
+        by_split = counts.setdefault(block.dimension, {})
+        by_split.setdefault(block.split, {})[block.kind] = len(block)
+    return counts
+
+
 def fingerprint(items: pa.Table, pairs: pa.Table) -> str:
     """Digest of a pair set's content, 64 hex digits: its frozen items and its pairs.
 
@@ -77,14 +91,15 @@ def fingerprint(items: pa.Table, pairs: pa.Table) -> str:
 
 
 def identity_of(items: pa.Table, blocks: Iterable[Block]) -> dict[str, str]:
-    """What a manifest says a set is: the digests of its two tables, its own, and its id."""
-    tables = {"items": items_digest(items), "pairs": pairs_digest(blocks)}
-    digest = value_digest(tables)
-    return {
-        "pair_set_id": digest[:16],
-        "digest": digest,
-        **{f"{name}_digest": each for name, each in tables.items()},
-    }
+    """What a manifest says of a set's content: its id, its digest, and those of its two tables.
+
+    items: columns of the contract pair_set_items, rows in any order; blocks: in any order, too.
+    Returns: items_digest, pairs_digest, digest: 64 hex digits each; pair_set_id: the first 16 of
+        the digest.
+    """
+    digests = {"items_digest": items_digest(items), "pairs_digest": pairs_digest(blocks)}
+    digest = value_digest({"items": digests["items_digest"], "pairs": digests["pairs_digest"]})
+    return {**digests, "digest": digest, "pair_set_id": digest[:16]}
 
 
 def items_digest(items: pa.Table) -> str:

@@ -21,19 +21,17 @@ def shown(value: object, most: int = 80) -> str:
 
 def check_share(place: str, value: object) -> None:
     """Refuse anything but a number from 0 to 1."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (number and 0 <= value <= 1):  # type: ignore[operator]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise PairingError(f"recipe: {place} is {value!r}; give a number from 0 to 1")
 
 
 def check_whole(place: str, value: object, least: int) -> None:
     """Refuse anything but a whole number from `least` to what an int64 holds."""
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if not (whole and least <= value < 2**63):  # type: ignore[operator]
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise PairingError(f"recipe: {place} is {value!r}; give a whole number from {least} up")
+    if not least <= value < 2**63:
         raise PairingError(
             f"recipe: {place} is {value!r}; give a whole number from {least} to {2**63 - 1}"
-            if whole
-            else f"recipe: {place} is {value!r}; give a whole number from {least} up"
         )
 
 
@@ -49,16 +47,24 @@ def check_text(place: str, value: object) -> None:
         raise PairingError(f"recipe: {place} is {value!r}; give it a text")
 
 
+def is_moment(value: object) -> bool:
+    """Whether a value is a text that says a time with its zone, ISO 8601.
+
+    >>> is_moment("2026-11-21T12:00:00Z"), is_moment("2026-11-21T12:00:00"), is_moment(2026)
+    (True, False, False)
+    """
+    try:
+        return isinstance(value, str) and datetime.fromisoformat(value).tzinfo is not None
+    except ValueError:
+        return False
+
+
 def check_moment(place: str, value: object) -> None:
     """Refuse anything but a time with its zone, ISO 8601."""
-    try:
-        known = datetime.fromisoformat(value).tzinfo is not None  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        known = False
-    if not known:
+    if not is_moment(value):
         raise PairingError(
-            f"recipe: {place} is {value!r}; give a time with its zone, such as"
-            " '2026-11-21T12:00:00+00:00'"
+            f"recipe: {place} is {value!r}; give a time with its zone, without which it is another"
+            " moment in another place, such as '2026-11-21T12:00:00+00:00'"
         )
 
 

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from pairing.blocks import (
     Block,
+    counts_of,
     identity_of,
     pairs_table,
     repeated,
@@ -160,13 +161,10 @@ def _items_table(blocks: list[Block], known: pa.Table, pair_set_id: str) -> pa.T
 
 def _account(blocks: list[Block], known: pa.Table, table: pa.Table) -> dict[str, Any]:
     """What came in, under the names that the manifest of a built set has."""
-    counts: dict[str, dict[str, dict[str, int]]] = {}
-    for block in blocks:
-        counts.setdefault(block.dimension, {}).setdefault(SPLIT, {})[block.kind] = len(block)
     prompts = pc.count_distinct(known["prompt_id"]).as_py()
     split = repeated(SPLIT, known.num_rows, pa.string())
     return {
-        "counts": counts,
+        "counts": counts_of(blocks),
         "items": known.num_rows,
         "splits": {
             name: {"items": here * known.num_rows, "prompts": here * prompts}

@@ -7,25 +7,19 @@ folder, which is then renamed: a reader, or a rerun after a kill, meets a whole 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pairing.blocks import (
-    blocks_of,
-    identity_of,
-    repeated,
-    without_stamp,
-)
+from pairing.blocks import blocks_of, identity_of, repeated, without_stamp
+from pairing.checks import is_moment
 from pairing.pairset import FORMAT, PairSet
 from warehouse.contracts import PAIR_SET_ITEMS, PAIRS, Table
-from warehouse.disk import sync
+from warehouse.disk import PARTIAL, partial_folder, put, sync
 from warehouse.errors import PairingError
 
 MANIFEST, ITEMS, PAIRS_FILE = "manifest.json", "items.parquet", "pairs.parquet"
@@ -53,12 +47,10 @@ def write_pair_set(pair_set: PairSet, folder: Path) -> Path:
     folder = Path(folder)
     if folder.exists():
         return _standing(pair_set, folder)
-    partial = folder.parent / f".{folder.name}.{os.getpid()}.partial"
     try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        _write_files(pair_set, partial)
-        partial.rename(folder)
+        with partial_folder(folder) as partial:
+            _write_files(pair_set, partial)
+            put(partial, folder)
     except OSError as error:
         if folder.exists():  # another process was quicker
             return _standing(pair_set, folder)
@@ -66,14 +58,12 @@ def write_pair_set(pair_set: PairSet, folder: Path) -> Path:
             f"pair set {pair_set.pair_set_id}: cannot write {folder} "
             f"({error.strerror or error}); free the place or choose another folder"
         ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return folder
 
 
 def clear_partial(parent: Path) -> None:
     """Remove what killed writers left beside the sets; nobody else may be writing there."""
-    for left in parent.glob(".*.partial"):
+    for left in parent.glob(f".*{PARTIAL}"):
         shutil.rmtree(left)
 
 
@@ -120,9 +110,6 @@ def _write_files(pair_set: PairSet, folder: Path) -> None:
     _write_table(pair_set.items, folder / ITEMS, ITEMS_DISTINCT)
     _write_table(pair_set.pairs, folder / PAIRS_FILE, PAIRS_DISTINCT)
     _write_manifest(pair_set.manifest, folder / MANIFEST)
-    for name in (ITEMS, PAIRS_FILE, MANIFEST):
-        sync(folder / name)
-    sync(folder)
 
 
 def _write_table(table: pa.Table, path: Path, distinct: tuple[str, ...]) -> None:
@@ -171,16 +158,9 @@ def _unsaid(manifest: object) -> list[str]:
     wrong = {
         n for n, kind in _SAID.items() if n not in manifest or not isinstance(manifest[n], kind)
     }
-    if "as_of" not in wrong and manifest["as_of"] is not None and not _is_moment(manifest["as_of"]):
+    if "as_of" not in wrong and manifest["as_of"] is not None and not is_moment(manifest["as_of"]):
         wrong.add("as_of")
     return sorted(wrong)
-
-
-def _is_moment(text: str) -> bool:
-    try:
-        return datetime.fromisoformat(text).tzinfo is not None
-    except ValueError:
-        return False
 
 
 def _read_table(path: Path, contract: Table) -> pa.Table:
@@ -225,10 +205,9 @@ def _line(error: Exception) -> str:
 
 
 def _verify(folder: Path, manifest: dict[str, Any], items: pa.Table, pairs: pa.Table) -> None:
-    found = identity_of(items, blocks_of(pairs))
     files = {"items_digest": ITEMS, "pairs_digest": PAIRS_FILE}
-    for name in (*files, "digest", "pair_set_id"):  # the part that differs is named first
-        if manifest[name] != (digest := found[name]):
+    for name, digest in identity_of(items, blocks_of(pairs)).items():
+        if manifest[name] != digest:
             raise PairingError(
                 f"{folder / files.get(name, MANIFEST)} is damaged: {name} is {digest[:16]}, the "
                 f"manifest says {str(manifest[name])[:16]}; {_AGAIN}"

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from pairing.blocks import (
     Block,
+    counts_of,
     identity_of,
     pairs_table,
     repeated,
@@ -190,7 +191,7 @@ def _account(
 ) -> dict[str, Any]:
     """What came out, beside what was asked for."""
     return {
-        "counts": _counts(recipe, blocks),
+        "counts": counts_of(blocks, recipe.dimensions),
         "items": frozen.items.num_rows,
         "left_out": frozen.left_out,
         "splits": realised_splits(frozen.items, recipe),
@@ -205,13 +206,6 @@ def _warnings(known: list[str], asked: list[Request]) -> list[str]:
     for warning in warnings:
         logger.warning("pair set: %s", warning)
     return warnings
-
-
-def _counts(recipe: Recipe, blocks: list[Block]) -> dict[str, dict[str, dict[str, int]]]:
-    counts: dict[str, dict[str, dict[str, int]]] = {name: {} for name in recipe.dimensions}
-    for block in blocks:
-        counts[block.dimension].setdefault(block.split, {})[block.kind] = len(block)
-    return counts
 
 
 def utc(moment: datetime | None) -> str | None:

@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike
 
 from pairing.words import Ints
 from warehouse.errors import PairingError
+from warehouse.wording import counted
 
 # Neighbours of an item that become candidates, or as many as a batch holds: bounds the cost where
 # an item has thousands of pairs. Measured on all 499,105 pairs of 577 pass and 577 fail items in
@@ -122,8 +123,8 @@ def _check(ones: Ints, twos: Ints, items_per_batch: int) -> None:
         )
     if len(same := np.flatnonzero(ones == twos)):
         raise PairingError(
-            f"plan: {len(same)} pairs are of an item with itself (first: row {same[0]}, item"
-            f" {ones[same[0]]}); leave them out"
+            f"plan: {counted(len(same), 'pair is', 'pairs are')} of an item with itself (first: row"
+            f" {same[0]}, item {ones[same[0]]}); leave such pairs out"
         )
 
 

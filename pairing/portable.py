@@ -25,13 +25,8 @@ from pairing.words import SPLITS
 from warehouse.engines import Engine, portable
 from warehouse.errors import PairingError
 
-HERE_ONLY = (
-    "combined",
-    "undecided",
-    "ood_prompts",
-    "quotas",
-    "blocks",
-)  # fields that need other tables
+# What the portable queries do not know of a recipe: it has to have the default here.
+HERE_ONLY = ("combined", "undecided", "ood_prompts", "quotas", "blocks")
 
 
 def draw_pairs(

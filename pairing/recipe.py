@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, get_args
 
 from pairing.checks import (
@@ -162,6 +163,8 @@ class Recipe:
         if "dimensions" not in values:
             raise PairingError("recipe: dimensions is missing; name at least one dimension")
         plain = {key: tupled(value) for key, value in values.items()}
+        if isinstance(when := plain.get("as_of"), date):  # TOML has times of its own
+            plain["as_of"] = when.isoformat()
         for key, owner in OWNERS.items():
             if plain.get(key) is not None and not isinstance(plain[key], owner):
                 plain[key] = owned(key, owner, plain[key])

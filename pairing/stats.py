@@ -14,6 +14,7 @@ from pairing.blocks import Block, blocks_of
 from pairing.codes import codes_of, equal
 from pairing.words import SPLITS, Ints, Ordinals
 from warehouse.errors import PairingError
+from warehouse.wording import counted
 
 HISTOGRAMS = ("exposure_histogram", "probabilities")  # for figures, too long to read
 BINS = 20  # of P(pass)
@@ -150,8 +151,8 @@ def _with_sources(items: pa.Table, sources: pa.Table) -> pa.Table:
     if place.null_count:
         first = items["item_id"].filter(pc.is_null(place))[0].as_py()
         raise PairingError(
-            f"pair set: {place.null_count} items are not in the items table (first: {first!r}); "
-            "pass the items of the warehouse that the set was built from"
+            f"pair set: {counted(place.null_count, 'item is', 'items are')} not in the items table"
+            f" (first: {first!r}); pass the items of the warehouse that the set was built from"
         )
     for column in ("generator", "media_sha256"):
         items = items.append_column(column, sources[column].take(place))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.commands.common import DryRun, Json, settings_of
+from warehouse.wording import counted
 
 if TYPE_CHECKING:
     from flows.pair_imports import Imported
@@ -15,32 +16,38 @@ if TYPE_CHECKING:
 MOST_SHOWN = 20  # refused rows, one a line; the JSON has all
 
 
+Form = Annotated[
+    str, typer.Argument(help="videoalign, videogen-rewardbench, solireward or solireward-readme.")
+]
+File = Annotated[Path, typer.Argument(help="CSV or JSON of that form.")]
+MediaRoot = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Relative paths start here, and no video may lie elsewhere (default: the file's"
+        " folder).",
+    ),
+]
+Name = Annotated[
+    str | None, typer.Option(help="Of the data set (default: the file's, without ending).")
+]
+Dimensions = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="COLUMN=DIMENSION",
+        help="A column to read and its dimension; may be repeated. Others are left alone.",
+    ),
+]
+
+
 def import_pairs(
     context: typer.Context,
-    form: Annotated[
-        str,
-        typer.Argument(help="videoalign, videogen-rewardbench, solireward or solireward-readme."),
-    ],
-    file: Annotated[Path, typer.Argument(help="CSV or JSON of that form.")],
+    form: Form,
+    file: File,
     *,
-    media_root: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Relative paths start here, and no video may lie elsewhere (default: the file's"
-            " folder).",
-        ),
-    ] = None,
-    name: Annotated[
-        str | None, typer.Option(help="Of the data set (default: the file's, without ending).")
-    ] = None,
-    dimension: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="COLUMN=DIMENSION",
-            help="A column to read and its dimension; may be repeated. Others are left alone.",
-        ),
-    ] = None,
+    media_root: MediaRoot = None,
+    name: Name = None,
+    dimension: Dimensions = None,
     json: Json = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -87,9 +94,13 @@ def _show(found: Imported, *, dry_run: bool) -> None:
     if (more := len(found.refused) - MOST_SHOWN) > 0:
         say(f"and {more} more; --json lists all")
     if found.missing:
-        say(f"{found.missing} videos are not there; their items cannot be scored until they are")
+        one = "video is not there; its item cannot be scored until it is"
+        many = "videos are not there; their items cannot be scored until they are"
+        say(counted(found.missing, one, many))
     if found.remote:
-        say(f"{found.remote} videos are at URLs; copy them to this machine to score their items")
+        one = "video is at a URL; copy it to this machine to score its item"
+        many = "videos are at URLs; copy them to this machine to score their items"
+        say(counted(found.remote, one, many))
     names = ("rows", "judgements", "silent", "items", "known", "missing", "new", "changed")
     show_rows(
         [{n: getattr(found, n) for n in names} | {"refused": len(found.refused)}],

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from flows.commands.common import DryRun, Engine, Json, Master, group, master_of, settings_of
 from flows.commands.pair_import import import_pairs
+from warehouse.wording import counted
 
 app = group("Pair sets: win-lose and win-tie pairs out of single-item labels.")
 
@@ -90,6 +92,7 @@ def build(
         chosen = recipe_of(settings, store, recipe, changes or (), extend)
         given = {"extend": extend, "override": override, "master": spark}
         built, pair_set = run(settings, store, chosen, **given, dry_run=dry_run)
+    _say_unused(override, pair_set.manifest)
     if json:
         show_json(pair_set.manifest)
         return
@@ -127,12 +130,22 @@ def stream(
     chosen = recipe_of(settings, store, recipe, changes or ())
     with progress("pairs") as advance:
         note = run(settings, store, chosen, folder, advance, override=override, dry_run=dry_run)
+    _say_unused(override, note)
     if json:
         show_json(note)
         return
     show_rows(note["counts"], ("dimension", "split", "kind", "pairs"), f"Pairs in {folder}")
     if dry_run:
         typer.echo("nothing was written")
+
+
+def _say_unused(override: str | None, said: Mapping[str, Any]) -> None:
+    """Tell who gave a reason to override that nothing took it. said: a manifest, or a note."""
+    from flows.console import say
+
+    kept = said.get("override") or {}
+    if override is not None and kept.get("reason") != override:
+        say("nothing had to be overridden, since nothing says stop; the reason is kept nowhere")
 
 
 @app.command("stats")
@@ -248,7 +261,8 @@ def diff(
     show_rows(causes, columns, f"{one.pair_set_id} (a) and {two.pair_set_id} (b)")
     for field, (before, after) in found.recipe.items():
         say(f"recipe: {field} is {before!r} in a, {after!r} in b")
-    say(f"{found.shared:,} pairs are in both, alike in everything")
+    both = "in both, alike in everything"
+    say(counted(found.shared, f"pair is {both}", f"pairs are {both}"))
 
 
 @app.command("export")

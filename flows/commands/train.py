@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flows.commands.common import DryRun, Json, settings_of
+from warehouse.wording import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -160,7 +161,9 @@ def _of_pairs(
 
     found = evaluate_pairs(store, pair_set, model=model, dry_run=dry_run)
     if found.unscored:
-        say(f"{found.unscored} win-lose pairs are left out: an item has no reward")
+        why = "left out: an item has no reward"
+        say(counted(found.unscored, f"win-lose pair is {why}", f"win-lose pairs are {why}"))
     if found.learned:
-        say(f"{found.learned} pairs hold a prompt that the model was trained on")
+        what = "a prompt that the model was trained on"
+        say(counted(found.learned, f"pair holds {what}", f"pairs hold {what}"))
     return found.run, found.rows

@@ -5,8 +5,6 @@ from __future__ import annotations
 import filecmp
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ from urllib.parse import quote, unquote
 import pyarrow as pa
 
 from pairing.exports.rows import PAIRS
-from warehouse.disk import sync
+from warehouse.disk import partial_folder, put
 from warehouse.errors import PairingError
 
 File = tuple[str, Iterable[bytes]]  # path inside the folder, with /; content piece by piece
@@ -101,22 +99,16 @@ def publish(folder: Path, files: Iterable[File]) -> list[Path]:
     Returns: their paths, sorted.
     Raises: PairingError where the folder holds anything else, or cannot be written.
     """
-    partial = folder.parent / f".{folder.name}.{os.getpid()}.partial"
     try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        for name, pieces in files:
-            _write(partial / name, pieces)
-        for path in (*partial.rglob("*"), partial):
-            sync(path)
-        _rename(partial, folder)
+        with partial_folder(folder) as partial:
+            for name, pieces in files:
+                _write(partial / name, pieces)
+            _put(partial, folder)
     except OSError as error:
         raise PairingError(
             f"export: cannot write {folder} ({error.strerror or error}); "
             "free the place or choose another folder"
         ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return _files(folder)
 
 
@@ -156,9 +148,10 @@ def _write(path: Path, pieces: Iterable[bytes]) -> None:
         file.writelines(pieces)
 
 
-def _rename(partial: Path, folder: Path) -> None:
+def _put(partial: Path, folder: Path) -> None:
+    """Put a partial folder in its place, unless the same files stand there."""
     try:
-        partial.rename(folder)
+        put(partial, folder)
     except OSError:
         if not folder.exists():
             raise

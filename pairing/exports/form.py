@@ -11,6 +11,7 @@ import pyarrow as pa
 from pairing.exports.files import File
 from pairing.exports.rows import Rows
 from warehouse.errors import PairingError
+from warehouse.wording import counted
 
 
 def _no_front(_names: Iterable[str], _licence: str) -> str:
@@ -42,10 +43,10 @@ def unseen_weights(rows: Rows) -> list[str]:
     soft = rows.soft()
     if not soft:
         return []
+    one, many = "pair has a μ or weight of its own", "pairs have a μ or weight of their own"
     sentence = (
-        f"{soft} pairs have a μ or weight of their own (soft labels). The file says them, but the"
-        " trainer reads only which item wins, and weighs every pair 1, even one"
-        " of weight 0."
+        f"{counted(soft, one, many)} (soft labels). The file says them, but the trainer reads only"
+        " which item wins, and weighs every pair 1, even one of weight 0."
     )
     return [sentence]
 
@@ -56,8 +57,9 @@ def unseen_ties(rows: Rows, places: str) -> list[str]:
     if not ties:
         return []
     sentence = (
-        f"{ties} pairs are ties, in {places} of their own (win_tie, lose_tie, tie). The trainer"
-        " knows only winners and losers: mixed in, a tie would teach it an order that nobody saw."
+        f"{counted(ties, 'pair is a tie', 'pairs are ties')}, in {places} of their own (win_tie,"
+        " lose_tie, tie). The trainer knows only winners and losers: mixed in, a tie would teach it"
+        " an order that nobody saw."
     )
     return [sentence]
 

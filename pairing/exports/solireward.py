@@ -29,6 +29,7 @@ from pairing.exports.files import (
 from pairing.exports.form import Form, refuse_placeholders, unseen_weights
 from pairing.exports.rows import Rows
 from warehouse.errors import PairingError
+from warehouse.wording import counted
 
 VIDEO = "<video>"  # the place of the next of `videos` in a message
 QUALITY = {"win_lose": (1.0, 0.0), "win_tie": (1.0, 1.0), "lose_tie": (0.0, 0.0)}
@@ -95,8 +96,9 @@ def _pair(record: Json) -> Json:
 def _refuse_unknown_ties(rows: Rows) -> None:
     if ties := rows.count("tie"):
         raise PairingError(
-            f"{ties} pairs are ties of items that are not known to be good or bad, but this format"
-            " says a tie by two qualities, 1 or 0; choose another format"
+            f"{counted(ties, 'pair is a tie', 'pairs are ties')} of items that are not known to be"
+            " good or bad, but this format says a tie by two qualities, 1 or 0; choose another"
+            " format"
         )
 
 

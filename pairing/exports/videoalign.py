@@ -28,6 +28,7 @@ from pairing.exports.files import File, Json, file_name, named_files, read_pairs
 from pairing.exports.form import Form, unseen_weights
 from pairing.exports.rows import Rows, coins
 from warehouse.errors import PairingError
+from warehouse.wording import counted
 
 COLUMNS = {
     "subject_deformity": "VQ",  # single-frame reasonableness
@@ -42,10 +43,10 @@ DOCUMENTED = (
 )
 OURS = ("item_A", "item_B", "prompt_B", "kind", "mu", "weight")
 _TWO_PROMPTS = (
-    "{} pairs join two prompts. The column prompt holds the one of A; prompt_B holds the other one,"
-    " but the trainer does not read it."
+    "two prompts. The column prompt holds the one of A; prompt_B holds the other one, but the"
+    " trainer does not read it."
 )
-_TWO_FAILS = "{} pairs are two fails, which the trainer reads as same, like two passes."
+_TWO_FAILS = "two fails, which the trainer reads as same, like two passes."
 
 
 def videoalign_form(columns: Mapping[str, str] = COLUMNS) -> Form:
@@ -163,7 +164,7 @@ def _refuse_two_prompts(rows: Rows, block: Block, column: str) -> None:
 def _unseen(rows: Rows) -> list[str]:
     sentences = unseen_weights(rows)
     if two := sum(rows.two_prompts(block) for block in rows.blocks):
-        sentences += [_TWO_PROMPTS.format(two)]
+        sentences += [f"{counted(two, 'pair joins', 'pairs join')} {_TWO_PROMPTS}"]
     if fails := rows.count("lose_tie"):
-        sentences += [_TWO_FAILS.format(fails)]
+        sentences += [f"{counted(fails, 'pair is', 'pairs are')} {_TWO_FAILS}"]
     return sentences

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,6 +27,7 @@ KINDS: Mapping[Category, Kind] = {
     "both_bad": "lose_tie",
 }
 SHOWN = 80  # characters of a value in a message
+SECRET = re.compile(r"(?<=://)[^/?#\s]*@")  # name and password of a URL
 
 
 @dataclass(frozen=True)
@@ -156,14 +158,24 @@ def text_in(record: Mapping[str, Any], name: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError as error:  # JSON can spell it
-        raise PairingError(f"{name} {ascii(value)[:SHOWN]} holds half a character") from error
+        raise PairingError(
+            f"{name} {_hidden(ascii(value))[:SHOWN]} holds half a character"
+        ) from error
     return value
 
 
 def shown(value: object) -> str:
-    """A value in a message, cut where it is long."""
-    text = repr(value)
+    """A value in a message, cut where it is long, and without the passwords of URLs.
+
+    >>> shown("https://ann:secret@clips.example/a.mp4")
+    "'https://…@clips.example/a.mp4'"
+    """
+    text = _hidden(repr(value))
     return text if len(text) <= SHOWN else text[:SHOWN] + "…"
+
+
+def _hidden(text: str) -> str:
+    return SECRET.sub("…@", text)
 
 
 def _row(
@@ -187,6 +199,12 @@ def _row(
 
 def _videos(form: Form, record: Record) -> tuple[Video, Video]:
     a, b = form.videos(record)
+    for text in (a.path, b.path, a.item_id, b.item_id):
+        if SECRET.search(text):
+            raise PairingError(
+                f"video {shown(text)} carries a name or password, which everybody who reads the"
+                " tables would see; remove it"
+            )
     if a.key == b.key:
         raise PairingError(f"both videos are {shown(a.key)}; compare two")
     return a, b

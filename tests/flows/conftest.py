@@ -254,6 +254,33 @@ def small(settings, small_home):
     return settings.model_copy(update={"pairs": RECIPE})
 
 
+@pytest.fixture
+def latest_consensus():
+    """Rows of a method's newest consensus run: call it with store and method."""
+    from flows.pair import consensus_of, latest_run
+
+    return lambda store, method: consensus_of(store, latest_run(store, method))
+
+
+@pytest.fixture
+def again():
+    """Build with the settings' recipe, changed: call it with settings and changes."""
+    from flows.pair import build, recipe_of
+    from pairing.recipe import Recipe
+
+    def built(settings, **changes):
+        values = recipe_of(settings, settings.store).to_dict() | changes
+        return build(settings, settings.store, Recipe.from_dict(values))[0]
+
+    return built
+
+
+@pytest.fixture
+def files():
+    """Name -> bytes of all files of a folder."""
+    return lambda folder: {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
+
+
 def files_of(home):
     """Every file of a home with size and time: the tables of record are files, too."""
     stats = {path: path.stat() for path in home.rglob("*") if path.is_file()}

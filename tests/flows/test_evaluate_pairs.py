@@ -104,7 +104,7 @@ def test_the_command_says_what_is_left_out(bench, soli):
     code, out, err = soli("evaluate", "--pair-set", pair_set[:8], "--model", MODEL[:8])
     assert code == 0
     assert "2 win-lose pairs are left out: an item has no reward" in err
-    assert "1 pairs hold a prompt that the model was trained on" in err
+    assert "1 pair holds a prompt that the model was trained on" in err
     assert "overall" in out
 
 

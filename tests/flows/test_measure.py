@@ -15,7 +15,6 @@ from flows.measure import (
     measure,
     stop_at_gate,
 )
-from flows.pair import latest_consensus
 from warehouse.contracts import METHODS
 from warehouse.errors import AgreementError, GateStop, PlatformError
 from warehouse.journal import Batch
@@ -112,7 +111,7 @@ def swapped(tasks):
 
 @pytest.mark.slow
 def test_labels_that_change_and_change_back_are_new_runs_with_the_newest_labels(
-    small, export, tasks
+    small, export, tasks, latest_consensus
 ):
     store = small.store
     first = latest_consensus(store, "dawid_skene")
@@ -136,7 +135,9 @@ def test_labels_that_change_and_change_back_are_new_runs_with_the_newest_labels(
 
 
 @pytest.mark.slow
-def test_consensus_settings_that_change_and_change_back_leave_the_last_ones_in_force(small):
+def test_consensus_settings_that_change_and_change_back_leave_the_last_ones_in_force(
+    small, latest_consensus
+):
     store = small.store
     before = consensus_digest(latest_consensus(store, "majority"))
     build(under(small, consensus={"minimum_votes": 4}), store)

@@ -202,6 +202,10 @@ def test_the_command_says_what_it_did_and_fails_where_rows_were_refused(soli, pa
     assert code == 0
     assert "Pair set " in out
     assert err.splitlines()[-1].startswith("2 videos are not there")
+    file = pairs_file("a.mp4,https://clips.example/b.mp4,x,A", "a.mp4,a.mp4,x,A")
+    code, out, err = soli("pairs", "import", "videoalign", file, "--dry-run")
+    assert err.splitlines()[-2].startswith("1 video is not there; its item ")
+    assert err.splitlines()[-1].startswith("1 video is at a URL; copy it ")
     file = pairs_file("a.mp4,b.mp4,x,A", "a.mp4,a.mp4,x,A")
     code, out, err = soli("pairs", "import", "videoalign", file, "--json")
     assert code == 1

@@ -13,7 +13,7 @@ from flows.exports import ingest_export
 from flows.labelling import Labelling
 from flows.measure import build as build_consensus
 from flows.measure import measure
-from flows.pair import build, items_known, latest_consensus, newest_pair_set, sources
+from flows.pair import build, items_known, newest_pair_set, sources
 from pairing import Recipe, build_pairs, write_pair_set
 from warehouse import engine
 from warehouse.contracts import TABLES
@@ -58,12 +58,8 @@ ENVIRONMENTS = {
 }
 
 
-def files(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
 @pytest.mark.slow
-def test_threads_time_zone_locale_and_hash_seed_change_no_byte(small, small_home, tmp_path):
+def test_threads_time_zone_locale_and_hash_seed_change_no_byte(small, small_home, tmp_path, files):
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(RECIPE)
     ours, _ = build(small, small.store, Recipe.from_toml(RECIPE))
@@ -82,7 +78,7 @@ def test_threads_time_zone_locale_and_hash_seed_change_no_byte(small, small_home
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_faces")
-def test_two_orders_of_ingestion_give_the_same_bytes(settings, tmp_path, tasks, export):
+def test_two_orders_of_ingestion_give_the_same_bytes(settings, tmp_path, tasks, export, files):
     """Three exports of one project, in one order and in the other."""
     exports = [export(tasks[place::3], f"{place}.json") for place in range(3)]
     found = []
@@ -158,7 +154,9 @@ def filled(name, columns, same):
 
 
 @pytest.mark.slow
-def test_threads_and_the_order_of_rows_change_no_byte_of_a_large_set(tmp_path, monkeypatch):
+def test_threads_and_the_order_of_rows_change_no_byte_of_a_large_set(
+    tmp_path, monkeypatch, latest_consensus, files
+):
     store, found, dice = Store(tmp_path / "home"), set(), np.random.default_rng(1)
     counts = {"win_lose": {"train": 9_000}, "win_tie": {"train": 3_000}}
     recipe = Recipe(("looks", "moves"), counts=counts, soft=True)

@@ -1,4 +1,4 @@
-"""Pairs straight into a folder; pairing/test_endless.py shows that they are those of the set."""
+"""Pairs straight into a folder; pairing/test_stream_files.py shows that they are the set's."""
 
 import json
 

@@ -76,6 +76,18 @@ def test_a_token_is_in_no_file_of_the_home_and_in_no_output(soli, settings, name
         assert not (path.is_file() and TOKEN.encode() in path.read_bytes()), path
 
 
+def test_a_password_in_the_address_of_a_video_is_in_no_output(soli, settings, tmp_path):
+    file = tmp_path / "pairs.csv"
+    rows = (f"https://ann:{TOKEN}@clips.example/a.mp4,b.mp4", f"s3://{TOKEN}@b/a,s3://{TOKEN}@b/a")
+    lines = ("path_A,path_B,prompt,VQ", *(f"{row},x,A" for row in (*rows, "a.mp4,b.mp4")))
+    file.write_text("\n".join(lines))
+    for more in ((), ("--json",)):
+        code, out, err = soli("pairs", "import", "videoalign", file, *more)
+        assert code == 1
+        assert "carries a name or password" in out + err
+        assert TOKEN not in out + err
+
+
 # A session line by line
 
 

@@ -147,6 +147,6 @@ def test_a_tie_that_is_neither_good_nor_bad_cannot_be_said_by_two_qualities(
         .append_column("video", [list("dcba")])
         .append_column("generator", [["g"] * 4])
     )
-    with pytest.raises(PairingError, match="1 pairs are ties of items that are not known"):
+    with pytest.raises(PairingError, match="1 pair is a tie of items that are not known"):
         export(made, known, tmp_path / "out", form, card_facts=CardFacts("A set", "MIT"))
     assert not (tmp_path / "out").exists()

@@ -54,7 +54,8 @@ def planned(found, limit):
 def test_the_planner_finds_whole_groups_again_and_their_pairs_are_the_set(world, size, seed, kinds):
     consensus, items = world(items=90, prompts=40, seed=seed, dimensions=DIMENSIONS)
     made = build_pairs(consensus, items, recipe(size, seed=seed, kinds=kinds))
-    prompts = dict(zip(*made.items.select(["ordinal", "prompt_id"]).to_pydict().values()))  # noqa: B905
+    columns = made.items.select(["ordinal", "prompt_id"]).to_pydict().values()
+    prompts = dict(zip(*columns, strict=True))
     for dimension, split in product(DIMENSIONS, ("train", "test")):
         found, label = pairs_in(made, dimension, split)
         groups = planned(found, sum(size))

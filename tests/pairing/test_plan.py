@@ -186,7 +186,7 @@ def test_a_batch_too_small_for_a_pair_is_refused(limit):
 
 
 def test_a_pair_of_an_item_with_itself_is_refused():
-    with pytest.raises(PairingError, match=r"1 pairs .*row 1, item 3"):
+    with pytest.raises(PairingError, match=r"1 pair is .*row 1, item 3"):
         plan_batches([1, 3], [2, 3], 4)
 
 

@@ -105,6 +105,7 @@ def test_ood_pairs_are_asked_for_only_where_generators_are_out_of_domain():
         ({"win_ties": {"nope": "allow"}}, "win_ties does not know 'nope'"),
         ({"as_of": "2026-11-21"}, "as_of is '2026-11-21'; give a time with its zone"),
         ({"as_of": "soon"}, "as_of is 'soon'"),
+        ({"as_of": 2026}, "as_of is 2026"),
         ({"max_per_prompt": 0}, "max_per_prompt is 0"),
         ({"quotas": {}}, "quotas.by is missing"),
         ({"quotas": {"by": "colour"}}, "quotas.by is 'colour'; write generator"),
@@ -193,3 +194,19 @@ def test_a_text_that_is_no_toml_is_refused(text):
 def test_a_text_that_is_no_json_recipe_is_refused(text, message):
     with pytest.raises(PairingError, match=message):
         Recipe.from_json(text)
+
+
+def test_as_of_may_be_a_time_of_toml_itself():
+    recipes = [
+        Recipe.from_toml(f"dimensions = ['looks']\nas_of = {written}")
+        for written in ("2026-11-21T12:00:00Z", "'2026-11-21T12:00:00+00:00'")
+    ]
+    assert recipes[0] == recipes[1]
+
+
+@pytest.mark.parametrize("written", ["2026-11-21T12:00:00", "2026-11-21"])
+def test_a_time_of_toml_without_zone_is_refused_with_the_reason(written):
+    text = f"dimensions = ['looks']\nas_of = {written}"
+    words = f"as_of is '{written}'; give a time with its zone, without which it is another moment"
+    with pytest.raises(PairingError, match=words):
+        Recipe.from_toml(text)

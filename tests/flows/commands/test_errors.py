@@ -166,11 +166,14 @@ def test_an_interrupted_command_says_that_it_can_go_on(soli, monkeypatch, only_l
     assert "the same command goes on" in only_line(err)
 
 
-def test_a_home_that_is_a_file_is_named(soli, settings, export, tasks, only_line):
+@pytest.mark.parametrize("below", ["", "below"])
+def test_a_home_that_is_a_file_is_named(settings, capsys, only_line, below):
     settings.home.write_text("I am a file")
-    code, _, err = soli("ingest", "--export", export(tasks[:1]))
-    assert code == 1
-    assert f"{settings.home} cannot be the home of a warehouse" in only_line(err)
+    home = settings.home / below
+    for command in (("ingest", "--export", "any.json"), ("pairs", "build")):
+        assert run(["--home", str(home), *command]) == 1
+        told = only_line(capsys.readouterr().err)
+        assert f"{home} cannot be the home of a warehouse: {settings.home} is no folder" in told
 
 
 @pytest.mark.slow

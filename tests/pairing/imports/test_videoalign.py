@@ -89,6 +89,22 @@ def test_a_bad_row_is_refused_alone(csv_file, row, words):
     assert words in refused.reason
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        ("https://ann:secret@clips.example/a.mp4", "b", "x", "A", "", ""),
+        ("b", "s3://ann:secret@bucket/a.mp4", "x", "A", "", ""),
+        ("https://ann:secret@[/a.mp4", "https://ann:secret@[/a.mp4", "x", "A", "", ""),
+    ],
+)
+def test_a_password_in_an_address_is_refused_unseen(csv_file, row):
+    foreign = read_foreign(csv_file(("c", "d", "y", "B", "", ""), row), "videoalign")
+    assert said(foreign) == [(1, "c", "subject_deformity", "B")]
+    (refused,) = foreign.refused
+    assert "carries a name or password" in refused.reason
+    assert "secret" not in refused.reason
+
+
 def test_of_a_good_row_one_bad_judgement_is_refused_alone(csv_file):
     foreign = read_foreign(csv_file(("a", "b", "x", "A", "maybe", "B")), "videoalign")
     assert [(e.dimension, e.category) for e in foreign.judged] == [

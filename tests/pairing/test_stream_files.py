@@ -4,9 +4,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pairing import Recipe, build_pairs, endless
-from pairing.endless import NOTE, write_stream
+from pairing import Recipe, build_pairs, stream_files
 from pairing.freeze import freeze
+from pairing.stream_files import NOTE, write_stream
 from warehouse.errors import PairingError
 
 COUNTS = {kind: {"train": "up to 700", "test": "all"} for kind in ("win_lose", "win_tie")}
@@ -35,7 +35,7 @@ def written(tables, recipe, folder, **more):
     ids=str,
 )
 def test_the_rows_are_those_of_the_set_in_their_order(world, tmp_path, monkeypatch, changes):
-    monkeypatch.setattr(endless, "ROW_GROUP", 100)
+    monkeypatch.setattr(stream_files, "ROW_GROUP", 100)
     tables = world(items=200, prompts=40, seed=2)
     values = {"dimensions": ["looks"], "counts": COUNTS} | changes
     recipe = Recipe.from_dict({key: each for key, each in values.items() if each is not None})
@@ -68,7 +68,7 @@ def test_what_cannot_be_written_leaves_nothing(world, tmp_path, monkeypatch):
     def full(*_args):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(endless, "_write_pairs", full)
+    monkeypatch.setattr(stream_files, "_write_pairs", full)
     with pytest.raises(PairingError, match="No space left on device"):
         written(world(), Recipe(("looks",), counts=COUNTS), tmp_path / "pairs")
     assert list(tmp_path.iterdir()) == []
@@ -76,15 +76,15 @@ def test_what_cannot_be_written_leaves_nothing(world, tmp_path, monkeypatch):
 
 def test_memory_is_that_of_a_few_row_groups(world, tmp_path, monkeypatch):
     """As many pairs at a time as a row group has, and a block of cards."""
-    monkeypatch.setattr(endless, "ROW_GROUP", 2**10)
+    monkeypatch.setattr(stream_files, "ROW_GROUP", 2**10)
     sizes = []
-    real = endless.pairs_table
+    real = stream_files.pairs_table
 
     def noted(blocks, identity):
         sizes.append(sum(map(len, blocks)))
         return real(blocks, identity)
 
-    monkeypatch.setattr(endless, "pairs_table", noted)
+    monkeypatch.setattr(stream_files, "pairs_table", noted)
     monkeypatch.setattr("pairing.sampler._BLOCK", 2**9)
     counts = {"win_lose": {"train": "all"}}
     recipe = Recipe(("looks",), counts=counts, kinds=("win_lose",), strategy="any-prompt")

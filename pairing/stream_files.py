@@ -8,8 +8,6 @@ the same order, without pair_set_id, which only a digest of all of them would gi
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -33,6 +31,7 @@ from pairing.pairset import asked_for, items_table
 from pairing.recipe import Recipe
 from pairing.sampler import Dealt
 from pairing.words import Ints, Ordinals
+from warehouse.disk import partial_folder, put
 from warehouse.errors import PairingError
 
 NOTE = "stream.json"
@@ -70,21 +69,18 @@ def write_stream(
     }
     if dry_run:
         return note
-    partial = folder.parent / f".{folder.name}.{os.getpid()}.partial"
     try:
-        partial.mkdir(parents=True)
-        items = items_table(frozen, "").drop_columns("pair_set_id")
-        pq.write_table(items, partial / ITEMS, **options(items.schema, ITEMS_DISTINCT))
-        _write_pairs(asked, frozen, recipe, partial / PAIRS_FILE, advance)
-        (partial / NOTE).write_text(json.dumps(note, indent=2, sort_keys=True) + "\n")
-        partial.rename(folder)
+        with partial_folder(folder) as partial:
+            items = items_table(frozen, "").drop_columns("pair_set_id")
+            pq.write_table(items, partial / ITEMS, **options(items.schema, ITEMS_DISTINCT))
+            _write_pairs(asked, frozen, recipe, partial / PAIRS_FILE, advance)
+            (partial / NOTE).write_text(json.dumps(note, indent=2, sort_keys=True) + "\n")
+            put(partial, folder)
     except OSError as error:
         raise PairingError(
             f"{folder} cannot be written ({error.strerror or error}); make room, or choose another"
             " folder"
         ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return note
 
 
