@@ -296,15 +296,16 @@ def consensus_of(store: Store, consensus_id: str, recipe: Recipe | None = None) 
 
     recipe: only what it needs, unless a dimension is missing: an error then names those there are.
     """
-    read = "SELECT consensus_id, item_id, dimension, label, p_pass FROM consensus"
     if recipe is not None:
         wanted = [*recipe.judged, *recipe.combined]  # the latter should not be there
         rows = store.query(
-            f"{read} WHERE consensus_id = $c AND dimension IN $d", {"c": consensus_id, "d": wanted}
+            "SELECT consensus_id, item_id, dimension, label, p_pass FROM consensus"
+            " WHERE consensus_id = $c AND dimension IN $d",
+            {"c": consensus_id, "d": wanted},
         )
         if set(recipe.judged) <= set(rows["dimension"].unique().to_pylist()):
             return rows
-    return store.query(f"{read} WHERE consensus_id = $c", {"c": consensus_id})
+    return store.query("FROM consensus WHERE consensus_id = $c", {"c": consensus_id})
 
 
 def committed(store: Store, consensus_id: str) -> datetime:
