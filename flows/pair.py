@@ -26,7 +26,7 @@ from pairing.folder import (
     write_pair_set,
 )
 from pairing.imported import refuse_imported
-from pairing.pairset import PairSet, build_pairs, pair_set_row
+from pairing.pairset import Origin, PairSet, build_pairs, pair_set_row
 from pairing.portable import check_portable
 from pairing.recipe import Recipe, default_counts, read_toml
 from pairing.stats import pair_set_stats
@@ -125,7 +125,7 @@ def build(
         cleared = clearance(store, recipe, override, moment)
         consensus_id = latest_run(store, chosen_method(settings), moment)
         known_then = items_known(store, moment)
-        said: dict[str, Any] = {
+        origin: Origin = {
             "base": _to_extend(store, extend) if extend is not None else None,
             "as_of": committed(store, consensus_id),
             "code_version": version("soli"),
@@ -138,11 +138,11 @@ def build(
         }
         if master is None:
             tables = read_both(store, consensus_id, known_then, recipe)
-            pair_set = build_pairs(*tables, recipe, **said)
+            pair_set = build_pairs(*tables, recipe, **origin)
         else:
             from flows import spark
 
-            pair_set = spark.draw(store, recipe, consensus_id, known_then, master, **said)
+            pair_set = spark.draw(store, recipe, consensus_id, known_then, master, **origin)
         built = add_set(store, pair_set, dry_run=dry_run)
     if not dry_run:  # what stood there already keeps what it says
         pair_set = replace(pair_set, manifest=read_manifest(built.path / MANIFEST))

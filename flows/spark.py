@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Unpack
 
 import pyarrow as pa
 
 from agreement.consensus import ConsensusRule
 from flows.runs import as_run
 from flows.settings import Settings, environment_for_spark, owned
-from pairing.pairset import PairSet
+from pairing.pairset import Origin, PairSet
 from pairing.portable import draw_pairs
 from pairing.recipe import Recipe
 from warehouse.contracts import TABLES
@@ -67,14 +67,14 @@ def draw(
     consensus_id: str,
     known: datetime,
     master: str,
-    **said: Any,
+    **origin: Unpack[Origin],
 ) -> PairSet:
     """The pair set that build_pairs makes of the same tables; Spark reads and sorts them.
 
-    known: items as they were known then. master: Spark's. said: as in pairing.portable.draw_pairs,
-    and so are the errors.
+    known: items as they were known then. master: Spark's. The others, and the errors: as in
+    pairing.portable.draw_pairs.
     """
     with spark_engine(master, environment_for_spark()) as engine:
         keep_clips(engine, store, known)
         open_tables(engine, store, ("consensus",))
-        return draw_pairs(engine, recipe, consensus_id, **said)
+        return draw_pairs(engine, recipe, consensus_id, **origin)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import pyarrow as pa
 
@@ -55,16 +55,24 @@ class PairSet:
         return str(self.manifest["pair_set_id"])
 
 
+class Origin(TypedDict, total=False):
+    """Where a set comes from. All but `base` is kept in the manifest, and in no table or digest."""
+
+    base: PairSet | None
+    """An earlier set to extend: its pairs whose labels stand are kept, and others come from a deck
+    of these items. Balance is then not promised; the manifest's exposure tells it."""
+    as_of: datetime
+    """When the labels were known."""
+    code_version: str
+    """Version of Soli."""
+    warnings: Sequence[str]
+    """What a reader of the set should know, beside what is found here."""
+    provenance: Mapping[str, Any]
+    """Further fields of the manifest."""
+
+
 def build_pairs(
-    consensus: pa.Table,
-    items: pa.Table,
-    recipe: Recipe,
-    *,
-    base: PairSet | None = None,
-    as_of: datetime | None = None,
-    code_version: str = "",
-    warnings: Sequence[str] = (),
-    provenance: Mapping[str, Any] | None = None,
+    consensus: pa.Table, items: pa.Table, recipe: Recipe, **origin: Unpack[Origin]
 ) -> PairSet:
     """Pairs that a recipe makes of a consensus.
 
@@ -72,39 +80,20 @@ def build_pairs(
     items: item_id, prompt_id, generator, media_sha256 of at least the consensus' items. Splits are
         taken over all of them, so that a new label never moves a prompt.
         Where quotas go by an attribute, the JSON of the prompt's attributes is in `attributes`.
-    base: an earlier set to extend: its pairs whose labels stand are kept, and others come from a
-        deck of these items. Balance is then not promised; the manifest's exposure tells it.
-    as_of, code_version, warnings, provenance: kept in the manifest; they change neither tables nor
-        digest.
     Raises: PairingError for tables or recipes that make no sense together, and where fewer pairs
         exist than were asked for.
     """
-    return pairs_of(
-        freeze(consensus, items, recipe),
-        recipe,
-        base=base,
-        as_of=as_of,
-        code_version=code_version,
-        warnings=warnings,
-        provenance=provenance,
-    )
+    return pairs_of(freeze(consensus, items, recipe), recipe, **origin)
 
 
 def pairs_of(
-    frozen: Frozen,
-    recipe: Recipe,
-    *,
-    decks: Decks | None = None,
-    base: PairSet | None = None,
-    as_of: datetime | None = None,
-    code_version: str = "",
-    warnings: Sequence[str] = (),
-    provenance: Mapping[str, Any] | None = None,
+    frozen: Frozen, recipe: Recipe, *, decks: Decks | None = None, **origin: Unpack[Origin]
 ) -> PairSet:
     """Pairs of frozen items, whoever froze them.
 
-    decks: as in `requests`. The others: as in `build_pairs`, and so are the errors.
+    decks: as in `requests`. The others, and the errors: as in `build_pairs`.
     """
+    base = origin.get("base")
     asked = asked_for(frozen, recipe, decks)
     _check_total(asked)
     earlier = Base(base, frozen, recipe) if base is not None else None
@@ -119,13 +108,13 @@ def pairs_of(
         **identity,
         "recipe": recipe.to_dict(),
         "seed": recipe.seed,
-        "as_of": utc(as_of),
+        "as_of": utc(origin.get("as_of")),
         "consensus_id": frozen.consensus_id,
-        "code_version": code_version,
+        "code_version": origin.get("code_version", ""),
         **account.result(),
-        "warnings": _warnings([*warnings, *frozen.warnings], asked),
+        "warnings": _warnings([*origin.get("warnings", ()), *frozen.warnings], asked),
         "extends": earlier.account if earlier is not None else None,
-        **(provenance or {}),
+        **origin.get("provenance", {}),
     }
     named = repeated(pair_set_id, items.num_rows, pa.string())
     place = items.column_names.index("pair_set_id")

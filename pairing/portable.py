@@ -8,9 +8,7 @@ follow from those as in pairing.pairset.build_pairs, and so does everything else
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +16,7 @@ import pyarrow.compute as pc
 
 from pairing.draw import SIDES, Decks
 from pairing.freeze import Frozen, warnings_about
-from pairing.pairset import PairSet, pairs_of
+from pairing.pairset import Origin, PairSet, pairs_of
 from pairing.recipe import Recipe
 from pairing.split import DIGITS, check_generators, split_groups
 from pairing.words import SPLITS
@@ -30,15 +28,7 @@ HERE_ONLY = ("combined", "undecided", "ood_prompts", "quotas", "blocks")
 
 
 def draw_pairs(
-    engine: Engine,
-    recipe: Recipe,
-    consensus_id: str,
-    *,
-    base: PairSet | None = None,
-    as_of: datetime | None = None,
-    code_version: str = "",
-    warnings: Sequence[str] = (),
-    provenance: Mapping[str, Any] | None = None,
+    engine: Engine, recipe: Recipe, consensus_id: str, **origin: Unpack[Origin]
 ) -> PairSet:
     """Pairs that a recipe makes of a consensus: the set that build_pairs makes of the same tables.
 
@@ -60,11 +50,7 @@ def draw_pairs(
         Frozen(items, decided.drop_columns("place"), consensus_id, left_out, warnings_about(items)),
         recipe,
         decks=_decks(engine, recipe),
-        base=base,
-        as_of=as_of,
-        code_version=code_version,
-        warnings=warnings,
-        provenance=provenance,
+        **origin,
     )
 
 
