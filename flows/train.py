@@ -71,6 +71,8 @@ def train(
     config = to_json(RECIPES[recipe](str(base), chosen["path"], seed=seed))
     config["frame_cache"] = str(store.home / "frames")  # shared with scoring
     config["dimensions"] = sorted(json.loads(chosen["recipe"])["dimensions"])
+    free = config["head"]["prompt_free"]  # the recipe's, as far as the set has them
+    config["head"]["prompt_free"] = [name for name in free if name in config["dimensions"]]
     run_id = value_digest({"pair_set": chosen["digest"], "config": _portable(config)})[:16]
     if dry_run:
         return {"run_id": run_id, "pair_set_id": chosen["pair_set_id"], "config": config}

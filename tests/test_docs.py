@@ -246,13 +246,22 @@ def recipe_row(name, config):
         batch += f" × {config.batch.accumulation}"
     optimizer = config.optimizer
     cells = (
-        f"`{name}`", len(config.dimensions), config.frames.count,
-        " ".join(map(str, config.head.layers)), f"{config.loss.margin:g}",
-        f"{config.loss.tie_coefficient:g}", batch, config.batch.epochs,
+        f"`{name}`", len(config.dimensions), frames_of(config.frames), head_of(config.head),
+        config.loss.kind, f"{config.loss.margin:g}", batch, config.batch.epochs,
         config.batch.max_steps or "–", f"{optimizer.lr:g}, {optimizer.head_lr:g}",
         optimizer.schedule, config.engine.precision,
     )  # fmt: skip
     return f"| {' | '.join(map(str, cells))} |"
+
+
+def frames_of(frames):
+    return (
+        frames.count if frames.fps is None else f"{frames.fps:g} a second, {frames.count} at most"
+    )
+
+
+def head_of(head):
+    return " ".join(map(str, head.layers)) if head.kind == "hpqa" else head.kind
 
 
 def test_training_recipes_are_shown_as_they_are():

@@ -8,6 +8,7 @@ measured) or ours.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Protocol
 
 from training.config import (
     DIMENSIONS,
@@ -15,10 +16,19 @@ from training.config import (
     EngineConfig,
     FrameConfig,
     HeadConfig,
+    LoraConfig,
     LossConfig,
     OptimizerConfig,
     TrainConfig,
+    TuningConfig,
 )
+
+
+class Make(Protocol):
+    """A recipe: the folders of a base model and of a pair set in, a config out."""
+
+    def __call__(self, base_model: str, pair_set: str, *, seed: int = 0) -> TrainConfig:
+        """Config of a run."""
 
 
 def paper_1b(base_model: str, pair_set: str, *, seed: int = 0) -> TrainConfig:
@@ -43,6 +53,59 @@ def paper_1b(base_model: str, pair_set: str, *, seed: int = 0) -> TrainConfig:
             clip=1.0,  # ours: transformers' default
         ),
         engine=EngineConfig(zero_stage=0, precision="bf16", checkpointing=True),  # paper
+    )
+
+
+def paper_8b(base_model: str, pair_set: str, *, seed: int = 0) -> TrainConfig:
+    """InternVL3-8B as in the paper: DeepSpeed stage 3, layers of the released script."""
+    config = paper_1b(base_model, pair_set, seed=seed)
+    return replace(
+        config,
+        head=replace(config.head, layers=(7, 14, 21, 28)),  # code
+        engine=replace(config.engine, zero_stage=3),  # paper
+    )
+
+
+def paper_14b(base_model: str, pair_set: str, *, seed: int = 0) -> TrainConfig:
+    """InternVL3-14B as in the paper: DeepSpeed stage 3, layers of the released script."""
+    config = paper_8b(base_model, pair_set, seed=seed)
+    return replace(config, head=replace(config.head, layers=(8, 16, 24, 32, 40, 48)))  # code
+
+
+def in_blocks(config: TrainConfig) -> TrainConfig:
+    """The same run on blocks of 4 pass and 4 fail items: 22 pairs for 8 encodings.
+
+    15 blocks, over all processes, are 330 pairs: an optimiser step as large as the paper's
+    320 (1 pair x 10 micro-steps x 32 GPUs). Divide the accumulation by the number of processes.
+    """
+    return replace(config, batch=replace(config.batch, kind="blocks", size=8, accumulation=15))
+
+
+def videoalign_2b(base_model: str, pair_set: str, *, seed: int = 0) -> TrainConfig:
+    """Qwen2-VL-2B as in the VideoAlign paper (its appendix's table), in a head and loss of ours.
+
+    A special token per dimension; those of physics and shape stand before the prompt. One process;
+    on 8 GPUs divide the accumulation by 8.
+    """
+    return TrainConfig(
+        base_model=base_model,
+        pair_set=pair_set,
+        seed=seed,
+        prompt_template="{video}\n{prompt}",  # ours; video first, as prompt-free dimensions need it
+        frame_text="",
+        frames=FrameConfig(sampling="fps", fps=2.0, count=16),  # paper; at most 16: ours
+        head=HeadConfig(kind="special-token", prompt_free=DIMENSIONS[:2], dropout=0.0),  # paper
+        loss=LossConfig(kind="btt", margin=0.0, theta=5.0),  # paper
+        batch=BatchConfig(kind="pairs", size=1, accumulation=32, epochs=2),  # paper
+        optimizer=OptimizerConfig(
+            lr=2e-6,  # paper
+            head_lr=2e-6,  # paper: one rate for all
+            weight_decay=0.0,  # paper: Adam
+            schedule="constant",  # ours: it names none
+            warmup=0.05,  # ours
+        ),
+        tuning=TuningConfig(lora=LoraConfig(rank=64, alpha=128, dropout=0.0)),  # paper
+        engine=EngineConfig(precision="bf16", checkpointing=True),  # ours
     )
 
 
@@ -77,4 +140,21 @@ def tiny_test(base_model: str, pair_set: str, *, seed: int = 0) -> TrainConfig:
     )
 
 
-RECIPES = {"paper-1b": paper_1b, "tiny": tiny, "tiny-test": tiny_test}
+def _blocks(recipe: Make) -> Make:
+    def make(base_model: str, pair_set: str, *, seed: int = 0) -> TrainConfig:
+        return in_blocks(recipe(base_model, pair_set, seed=seed))
+
+    return make
+
+
+RECIPES: dict[str, Make] = {
+    "paper-1b": paper_1b,
+    "paper-8b": paper_8b,
+    "paper-14b": paper_14b,
+    "paper-1b-blocks": _blocks(paper_1b),
+    "paper-8b-blocks": _blocks(paper_8b),
+    "paper-14b-blocks": _blocks(paper_14b),
+    "videoalign-2b": videoalign_2b,
+    "tiny": tiny,
+    "tiny-test": tiny_test,
+}
