@@ -255,9 +255,8 @@ def recipe_row(name, config):
 
 
 def frames_of(frames):
-    return (
-        frames.count if frames.fps is None else f"{frames.fps:g} a second, {frames.count} at most"
-    )
+    rate = "" if frames.fps is None else f"{frames.fps:g} a second, at most "
+    return f"{rate}{frames.count}"
 
 
 def head_of(head):
