@@ -24,7 +24,7 @@ EVENTS = ("os.mkdir", "os.link", "os.symlink", "os.rename", "os.remove", "os.rmd
 PATIENCE_SECONDS = 300.0  # a build takes two
 FORKS = multiprocessing.get_context("forkserver")
 # A fork imports the script that started it again: two seconds, where its imports are not there yet.
-FORKS.set_forkserver_preload(["flows.cli", "flows.pair", "soak.pair_kills"])
+FORKS.set_forkserver_preload(["flows.cli", "flows.pair", "flows.exports", "soak.compare"])
 
 
 class Step(NamedTuple):
