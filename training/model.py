@@ -99,8 +99,9 @@ class RewardModel(nn.Module):
 
     def forward(self, ids: Tensor, mask: Tensor, frames: Sequence[Tensor]) -> Tensor:
         """Rewards (B, Q) of (B, S) ids and mask, and B clips of uint8 (T, H, W, 3) frames."""
-        spec = self.spec
-        states, last = self.backbone(ids, mask, frames, spec.head.layers, spec.frames.fps)
+        fps = self.spec.frames.fps
+        seconds = None if fps is None else [1 / fps] * len(frames)
+        states, last = self.backbone(ids, mask, frames, self.spec.head.layers, seconds)
         rewards: Tensor = self.head(states, last, mask)
         return rewards
 

@@ -21,7 +21,7 @@ from transformers import AutoModel, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from training.backbones.pixels import PREPROCESSOR
-from training.config import FrameConfig
+from training.config import FrameConfig, Part
 from training.video import FramePolicy, Frames
 from warehouse.errors import TrainingError
 
@@ -115,6 +115,10 @@ class Backbone(nn.Module, ABC):
         """The language model; its decoder layers are `language.layers`."""
 
     @abstractmethod
+    def parts(self) -> dict[Part, nn.Module]:
+        """The parts of the base model that a run may freeze; no weight stands in two of them."""
+
+    @abstractmethod
     def policy(self, frames: FrameConfig) -> FramePolicy:
         """Which frames are taken, at which size: the checkpoint's own numbers.
 
@@ -127,9 +131,13 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def encode(
-        self, ids: Tensor, mask: Tensor, frames: Sequence[Tensor], fps: float | None
+        self,
+        ids: Tensor,
+        mask: Tensor,
+        frames: Sequence[Tensor],
+        seconds: Sequence[float] | None,
     ) -> Tensor:
-        """Run the base model: (B, S) ids and mask, B clips; returns (B, S, D), index N."""
+        """Run the base model on what `forward` is given; returns (B, S, D), index N."""
 
     def check_frame_text(self, frame_text: str) -> None:
         """Raises: TrainingError for a frame text that this family has no place for."""
@@ -180,19 +188,20 @@ class Backbone(nn.Module, ABC):
         mask: Tensor,
         frames: Sequence[Tensor],
         layers: Sequence[int],
-        fps: float | None = None,
+        seconds: Sequence[float] | None = None,
     ) -> tuple[list[Tensor], Tensor]:
         """Hidden states of the chosen layers, and the last one (index N, after the final norm).
 
         ids, mask: (B, S). frames: B clips, uint8 (T, H, W, 3). layers: indices as in transformers'
         `hidden_states`: 0 the embeddings, i the input of layer i, N after the final norm.
-        fps: frames a second, where the frame policy says it; some families read positions in time.
+        seconds: of each clip, from one frame to the next, for families that read time; None: no
+            word of it.
         Returns: states (B, S, D) in the order of `layers`; last (B, S, D). No other state is kept.
         """
         kept: dict[int, Tensor] = {}
         handles = [self._keep(index, kept) for index in layers if index < self.layers]
         try:
-            last = self.encode(ids, mask, frames, fps)
+            last = self.encode(ids, mask, frames, seconds)
         finally:
             for handle in handles:
                 handle.remove()

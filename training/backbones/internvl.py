@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from training.backbones.base import Backbone, Shape
 from training.backbones.pixels import Levels, read_preprocessor
-from training.config import FrameConfig
+from training.config import FrameConfig, Part
 from training.video import FramePolicy
 from warehouse.errors import TrainingError
 
@@ -55,6 +55,14 @@ class InternVL(Backbone):
         """A Qwen2 or Qwen3 model."""
         return self.base.language_model
 
+    def parts(self) -> dict[Part, nn.Module]:
+        """Vision tower, projector and language model."""
+        return {
+            "vision": self.base.vision_tower,
+            "projector": self.base.multi_modal_projector,
+            "language": self.language,
+        }
+
     def policy(self, frames: FrameConfig) -> FramePolicy:
         """Frames at this checkpoint's size."""
         if frames.most_pixels is not None:
@@ -81,7 +89,7 @@ class InternVL(Backbone):
         ids: Tensor,
         mask: Tensor,
         frames: Sequence[Tensor],
-        fps: float | None,  # noqa: ARG002  # a frame's place in time stands in its text, if at all
+        seconds: Sequence[float] | None,  # noqa: ARG002  # frames have numbers here, not times
     ) -> Tensor:
         """Run the base model; see `Backbone.encode`."""
         output = self.base(

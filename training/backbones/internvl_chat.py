@@ -93,8 +93,11 @@ def read_weights(folder: Path) -> Weights:
     Raises: OSError or ValueError where there are none, or the index points elsewhere.
     """
     index = folder / "model.safetensors.index.json"
+    single = folder / "model.safetensors"
+    if single.exists():
+        return load_file(single)
     if not index.exists():
-        return load_file(folder / "model.safetensors")
+        raise FileNotFoundError(f"there is no {single.name} in it, and nothing else is read")
     weights: Weights = {}
     for name in sorted(set(json.loads(index.read_text())["weight_map"].values())):
         if Path(name).name != name:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from training.backbones.base import Backbone, Shape, shape_of
 from training.backbones.pixels import Levels, read_preprocessor
-from training.config import FrameConfig
+from training.config import FrameConfig, Part
 from training.video import FramePolicy
 from warehouse.errors import TrainingError
 
@@ -107,6 +107,15 @@ class Qwen2VL(Backbone):
         """A Qwen2 model with positions in time, height and width."""
         return self.base.language_model
 
+    def parts(self) -> dict[Part, nn.Module]:
+        """Vision transformer, its merger as the projector, and language model."""
+        visual = self.base.visual
+        return {
+            "vision": nn.ModuleList([visual.patch_embed, visual.blocks]),
+            "projector": visual.merger,
+            "language": self.language,
+        }
+
     def policy(self, frames: FrameConfig) -> FramePolicy:
         """Frames of each clip's own ratio, within this checkpoint's numbers of pixels."""
         most = frames.most_pixels or self.pixels.most
@@ -130,7 +139,11 @@ class Qwen2VL(Backbone):
         return [config.vision_start_token_id, *video, config.vision_end_token_id]
 
     def encode(
-        self, ids: Tensor, mask: Tensor, frames: Sequence[Tensor], fps: float | None
+        self,
+        ids: Tensor,
+        mask: Tensor,
+        frames: Sequence[Tensor],
+        seconds: Sequence[float] | None,
     ) -> Tensor:
         """Run the base model; see `Backbone.encode`."""
         grids = [self.pixels.grid(shape_of(clip)) for clip in frames]
@@ -141,11 +154,11 @@ class Qwen2VL(Backbone):
             pixel_values_videos=torch.cat([self.pixels.patches(clip) for clip in frames]),
             video_grid_thw=torch.tensor(grids, device=ids.device),
             use_cache=False,
-            **self.timing(len(frames), fps),
+            **self.timing(seconds),
         )
         last: Tensor = output.last_hidden_state
         return last
 
-    def timing(self, clips: int, fps: float | None) -> dict[str, Any]:  # noqa: ARG002
+    def timing(self, seconds: Sequence[float] | None) -> dict[str, Any]:  # noqa: ARG002
         """What the model is told of time: nothing, its positions count patches."""
         return {}

@@ -59,6 +59,7 @@ def test_three_steps_are_trained_saved_and_reloaded_with_the_same_rewards(
     assert torch.equal(again.rewards(PROMPTS, clips), seen[-1])
     assert weights_digest(again) == result["weights_sha256"]
     untrained = RewardModel.create(settings).eval()
+    assert again.spec == untrained.spec
     assert not torch.equal(untrained.rewards(PROMPTS, clips), seen[-1])
     theirs = AutoModel.from_pretrained(job / "checkpoint" / "base").state_dict()
     mine = again.backbone.base.state_dict()
@@ -107,6 +108,14 @@ def test_every_part_of_the_base_model_learns(checkpoint):
     assert not any("lm_head" in name for name, _ in backbone.named_parameters())
 
 
+def test_every_weight_stands_in_one_part(checkpoint):
+    backbone = load_backbone(checkpoint)
+    parts = backbone.parts()
+    assert set(parts) == {"vision", "projector", "language"}
+    placed = [weight for part in parts.values() for weight in part.parameters()]
+    assert sorted(map(id, placed)) == sorted(map(id, backbone.base.parameters()))
+
+
 def test_neither_batch_nor_padding_on_either_side_changes_a_reward(settings):
     model = RewardModel.create(settings).eval()
     clips = random_clips(3)
@@ -121,6 +130,12 @@ def test_neither_batch_nor_padding_on_either_side_changes_a_reward(settings):
         alone = model.rewards([prompt], clips[number : number + 1])[0]
         torch.testing.assert_close(right[number], alone, rtol=0, atol=1e-5)
         torch.testing.assert_close(left[number], alone, rtol=0, atol=1e-5)
+
+
+def test_a_layer_out_of_range_is_named(settings):
+    wrong = replace(settings, head=replace(settings.head, layers=(1, 4)))
+    with pytest.raises(TrainingError, match=r"index 4 is out of range.*the highest is 3"):
+        RewardModel.create(wrong)
 
 
 def test_a_special_token_in_a_prompt_stays_text(checkpoint):

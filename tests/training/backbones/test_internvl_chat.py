@@ -266,6 +266,31 @@ def test_a_missing_weight_is_named(with_biases, write):
         load_backbone(write(with_biases, weights))
 
 
+def test_a_tokenizer_in_the_authors_files_is_read(checkpoint_of, write):
+    """vocab.json, merges.txt and added tokens, of the class Qwen2Tokenizer."""
+    backbone = load_backbone(checkpoint_of("internvl3"))
+    folder = write(backbone, authors_weights(backbone.base))
+    whole = json.loads((folder / "tokenizer.json").read_text())
+    (folder / "tokenizer.json").unlink()
+    names = {token["content"]: token["id"] for token in whole["added_tokens"]}
+    plain = {"lstrip": False, "rstrip": False, "normalized": False, "single_word": False}
+    decoder = {str(n): {"content": name, "special": True, **plain} for name, n in names.items()}
+    pad = {"pad_token": "<|endoftext|>", "eos_token": "<|endoftext|>"}
+    merges = "\n".join(" ".join(merge) for merge in whole["model"]["merges"])
+    (folder / "vocab.json").write_text(json.dumps(whole["model"]["vocab"]))
+    (folder / "merges.txt").write_text(f"#version: 0.2\n{merges}\n")
+    (folder / "added_tokens.json").write_text(json.dumps(names))
+    settings = {"tokenizer_class": "Qwen2Tokenizer", "added_tokens_decoder": decoder, **pad}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    again = load_backbone(folder)
+    assert type(again.tokenizer).__name__.startswith("Qwen2Tokenizer")
+    assert again.base.config.image_token_id == backbone.base.config.image_token_id
+    clip = (2, 16, 16)
+    assert again.clip_tokens(clip, "") == backbone.clip_tokens(clip, "")
+    marked = again.text_tokens("<img> a ball </img>")
+    assert not set(marked) & set(names.values())
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -289,5 +314,5 @@ def test_a_pickle_is_refused(checkpoint_of, write):
     folder = write(backbone, authors_weights(backbone.base))
     (folder / "model.safetensors").unlink()
     torch.save({}, folder / "pytorch_model.bin")
-    with pytest.raises(TrainingError, match="cannot be loaded"):
+    with pytest.raises(TrainingError, match=r"there is no model\.safetensors in it"):
         load_backbone(folder)

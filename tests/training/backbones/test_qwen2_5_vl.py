@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 from training.backbones import CLIP
 from training.backbones.qwen2_5_vl import Qwen25VL
+from training.model import RewardModel
 
 
 @pytest.fixture
@@ -10,20 +13,20 @@ def backbone(checkpoint_of):
     return Qwen25VL.from_pretrained(checkpoint_of("qwen2.5-vl")).eval()
 
 
-def last_state(backbone, frames, fps):
+def last_state(backbone, frames, seconds):
     generator = torch.Generator().manual_seed(0)
     clips = torch.randint(0, 256, (2, frames, 16, 16, 3), generator=generator).byte()
     rows = [
         backbone.tokens([CLIP, text], (frames, 16, 16), "") for text in ("a star", "a red ball")
     ]
     with torch.no_grad():
-        return backbone(*backbone.collate(rows), list(clips), (), fps)[1]
+        return backbone(*backbone.collate(rows), list(clips), (), seconds)[1]
 
 
-@pytest.mark.parametrize(("fps", "seconds"), [(None, 1.0), (2.0, 1.0), (0.5, 4.0), (8.0, 0.25)])
-def test_positions_along_time_follow_the_policys_frames_a_second(
-    backbone, monkeypatch, fps, seconds
-):
+@pytest.mark.parametrize(
+    ("seconds", "patch"), [(None, (1, 1)), ((0.5, 0.5), (1, 1)), ((2.0, 0.125), (4, 0.25))]
+)
+def test_positions_along_time_are_seconds_of_each_clip(backbone, monkeypatch, seconds, patch):
     """Two frames a patch, tokens_per_second positions a second: transformers' own arithmetic."""
     seen, plain = [], backbone.base.get_rope_index
 
@@ -32,17 +35,23 @@ def test_positions_along_time_follow_the_policys_frames_a_second(
         return seen[0]
 
     monkeypatch.setattr(backbone.base, "get_rope_index", get_rope_index)
-    last_state(backbone, 6, fps)
+    last_state(backbone, 6, seconds)
     pace = backbone.base.config.vision_config.tokens_per_second
     first = 1  # after vision_start
-    expected = [first + int(pace * seconds * step) for step in range(3) for _ in range(4)]
     for item in range(2):
-        assert seen[0][0][0, item, 1:13].tolist() == expected
+        steps = [first + int(pace * patch[item] * step) for step in range(3) for _ in range(4)]
+        assert seen[0][0][0, item, 1:13].tolist() == steps
 
 
-def test_slow_frames_are_not_read_as_fast_ones(backbone):
-    slow, fast = (last_state(backbone, 6, fps) for fps in (1.0, 4.0))
-    assert not torch.allclose(slow, fast)
+def test_the_frame_policys_frames_a_second_reach_the_model(config, checkpoint_of, monkeypatch):
+    frames = replace(config.frames, sampling="fps", fps=8.0)
+    settings = replace(config, base_model=str(checkpoint_of("qwen2.5-vl")), frame_text="")
+    clip = torch.arange(6 * 16 * 16 * 3).reshape(6, 16, 16, 3).byte()
+    rewards = []
+    for changed in (frames, replace(frames, fps=0.5)):
+        model = RewardModel.create(replace(settings, frames=changed)).eval()
+        rewards.append(model.rewards(["a star"], [clip]))
+    assert not torch.equal(*rewards)
 
 
 def test_windows_and_full_attention_see_different_things(backbone):
