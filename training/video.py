@@ -79,7 +79,7 @@ def frame_size(height: int, width: int, policy: FramePolicy) -> tuple[int, int]:
 
     >>> rule = FramePolicy(8, None, None, least_pixels=56 * 56, most_pixels=448 * 448, multiple=28)
     >>> frame_size(720, 1280, rule), frame_size(30, 40, rule)
-    ((308, 588), (56, 84))
+    ((336, 588), (56, 84))
     """
     if policy.height is not None and policy.width is not None:
         return policy.height, policy.width

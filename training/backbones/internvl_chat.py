@@ -40,16 +40,11 @@ HEAD = re.compile(
 )
 PARTS = re.compile(r"(?:.*?\.)?((?:vision_model|mlp1|language_model)\..+)")
 NAMES = (  # (pattern, replacement) in a part's name, in this order
-    (r"^vision_model\.embeddings\.class_embedding", "vision_tower.embeddings.cls_token"),
-    (
-        r"^vision_model\.embeddings\.position_embedding",
-        "vision_tower.embeddings.position_embeddings",
-    ),
-    (
-        r"^vision_model\.embeddings\.patch_embedding",
-        "vision_tower.embeddings.patch_embeddings.projection",
-    ),
-    (r"^vision_model\.encoder\.layers", "vision_tower.encoder.layer"),
+    (r"^vision_model\.", "vision_tower."),
+    (r"\.class_embedding$", ".cls_token"),
+    (r"\.position_embedding$", ".position_embeddings"),
+    (r"\.patch_embedding\.", ".patch_embeddings.projection."),
+    (r"\.encoder\.layers\.", ".encoder.layer."),
     (r"\.ls([12])$", r".lambda_\1"),
     (r"\.norm1\.", ".layernorm_before."),
     (r"\.norm2\.", ".layernorm_after."),

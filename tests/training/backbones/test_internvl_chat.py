@@ -20,6 +20,8 @@ BLOCK = {  # of a vision layer: transformers' names, the authors' names
     "layernorm_before.bias": "norm1.bias",
     "layernorm_after.weight": "norm2.weight",
     "layernorm_after.bias": "norm2.bias",
+    "attention.q_norm.weight": "attn.q_norm.weight",
+    "attention.k_norm.weight": "attn.k_norm.weight",
     "attention.projection_layer.weight": "attn.proj.weight",
     "attention.projection_layer.bias": "attn.proj.bias",
     "mlp.fc1.weight": "mlp.fc1.weight",
@@ -68,7 +70,8 @@ def authors_weights(base):
             f"vision_model.encoder.layers.{number}",
             f"vision_tower.encoder.layer.{number}",
         )
-        result |= {f"{theirs}.{new}": weights.pop(f"{ours}.{old}") for old, new in BLOCK.items()}
+        there = {old: new for old, new in BLOCK.items() if f"{ours}.{old}" in weights}
+        result |= {f"{theirs}.{new}": weights.pop(f"{ours}.{old}") for old, new in there.items()}
         biases = base.config.vision_config.attention_bias
         for kind in ("weight", "bias")[: 1 + biases]:
             parts = [weights.pop(f"{ours}.attention.{p}_proj.{kind}") for p in "qkv"]
@@ -121,7 +124,7 @@ def authors_config(base):
             "intermediate_size": vision.intermediate_size,
             "layer_norm_eps": vision.layer_norm_eps,
             "model_type": "intern_vit_6b",
-            "norm_type": "layer_norm",
+            "norm_type": vision.norm_type,
             "num_attention_heads": vision.num_attention_heads,
             "num_channels": 3,
             "num_hidden_layers": vision.num_hidden_layers,
@@ -133,9 +136,25 @@ def authors_config(base):
     }
 
 
-@pytest.fixture(params=["internvl3", "internvl3.5"])
+VISION = {  # as in the releases: the small vision tower, the large one
+    "internvl3": {"attention_bias": True},
+    "internvl3.5": {"use_qk_norm": True, "norm_type": "rms_norm"},
+}
+
+
+@pytest.fixture(params=VISION)
 def converted(request, checkpoint_of):
-    return load_backbone(checkpoint_of(request.param)).eval()
+    """A tiny model in transformers' layout, no weight of which is 0 or 1 throughout."""
+    backbone = load_backbone(checkpoint_of(request.param))
+    config = backbone.base.config
+    for name, value in VISION[request.param].items():
+        setattr(config.vision_config, name, value)
+    torch.manual_seed(0)
+    backbone.base = AutoModel.from_config(config).eval()
+    with torch.no_grad():
+        for weight in backbone.base.parameters():
+            weight.add_(torch.randn_like(weight) / 50)
+    return backbone
 
 
 @pytest.fixture
@@ -158,21 +177,6 @@ def write(tmp_path):
     return original
 
 
-@pytest.fixture
-def with_biases(converted):
-    """The tiny model as the released ones: query, key and value of the vision tower with biases."""
-    config = converted.base.config
-    config.vision_config.attention_bias = True
-    torch.manual_seed(0)
-    base = AutoModel.from_config(config).eval()
-    with torch.no_grad():
-        for name, weight in base.named_parameters():
-            if name.endswith(".bias"):
-                weight.normal_()
-    converted.base = base
-    return converted
-
-
 def last_state(backbone):
     generator = torch.Generator().manual_seed(0)
     clip = torch.randint(0, 256, (2, 16, 16, 3), generator=generator).byte()
@@ -189,31 +193,31 @@ def assert_same(one, two):
     assert torch.equal(last_state(one), last_state(two))
 
 
-def test_the_authors_layout_gives_the_same_model_to_the_last_bit(with_biases, write):
-    original = load_backbone(write(with_biases, authors_weights(with_biases.base)))
-    assert_same(original, with_biases)
+def test_the_authors_layout_gives_the_same_model_to_the_last_bit(converted, write):
+    original = load_backbone(write(converted, authors_weights(converted.base)))
+    assert_same(original, converted)
     for name in ("image_token_id", "image_seq_length", "downsample_ratio"):
-        assert getattr(original.base.config, name) == getattr(with_biases.base.config, name)
+        assert getattr(original.base.config, name) == getattr(converted.base.config, name)
     assert original.base.config.text_config.rope_parameters == (
-        with_biases.base.config.text_config.rope_parameters
+        converted.base.config.text_config.rope_parameters
     )
 
 
-def test_what_is_saved_again_is_in_transformers_layout(with_biases, write, tmp_path):
-    original = load_backbone(write(with_biases, authors_weights(with_biases.base)))
+def test_what_is_saved_again_is_in_transformers_layout(converted, write, tmp_path):
+    original = load_backbone(write(converted, authors_weights(converted.base)))
     original.save_pretrained(tmp_path / "saved")
     assert json.loads((tmp_path / "saved" / "config.json").read_text())["model_type"] == "internvl"
-    assert_same(load_backbone(tmp_path / "saved"), with_biases)
+    assert_same(load_backbone(tmp_path / "saved"), converted)
     theirs = AutoModel.from_pretrained(tmp_path / "saved").state_dict()
-    mine = with_biases.base.state_dict()
+    mine = converted.base.state_dict()
     assert all(torch.equal(weight, mine[name]) for name, weight in theirs.items())
 
 
 @pytest.mark.parametrize("prefix", ["", "model."])
-def test_a_released_reward_model_is_split_into_backbone_and_head(with_biases, write, prefix):
-    weights = {prefix + n: w for n, w in {**authors_weights(with_biases.base), **HEAD}.items()}
-    folder = write(with_biases, weights)
-    assert_same(load_backbone(folder), with_biases)
+def test_a_released_reward_model_is_split_into_backbone_and_head(converted, write, prefix):
+    weights = {prefix + n: w for n, w in {**authors_weights(converted.base), **HEAD}.items()}
+    folder = write(converted, weights)
+    assert_same(load_backbone(folder), converted)
     _, head = split_head(read_weights(folder))
     assert head.keys() == HEAD.keys()
 
@@ -242,9 +246,9 @@ def test_both_layouts_of_transformers_are_loaded(checkpoint_of, tmp_path):
     assert_same(load_backbone(folder), load_backbone(plain))
 
 
-def test_weights_in_several_files_are_read(with_biases, write):
-    weights = authors_weights(with_biases.base)
-    folder = write(with_biases, weights)
+def test_weights_in_several_files_are_read(converted, write):
+    weights = authors_weights(converted.base)
+    folder = write(converted, weights)
     (folder / "model.safetensors").unlink()
     places = {name: f"model-0000{n % 3 + 1}-of-00003.safetensors" for n, name in enumerate(weights)}
     for file in set(places.values()):
@@ -252,18 +256,18 @@ def test_weights_in_several_files_are_read(with_biases, write):
         save_file(part, folder / file, {"format": "pt"})
     index = folder / "model.safetensors.index.json"
     index.write_text(json.dumps({"metadata": {}, "weight_map": places}))
-    assert_same(load_backbone(folder), with_biases)
+    assert_same(load_backbone(folder), converted)
 
     index.write_text(json.dumps({"weight_map": {"mlp1.0.bias": "../secret.safetensors"}}))
     with pytest.raises(TrainingError, match="is no file beside it"):
         load_backbone(folder)
 
 
-def test_a_missing_weight_is_named(with_biases, write):
-    weights = authors_weights(with_biases.base)
+def test_a_missing_weight_is_named(converted, write):
+    weights = authors_weights(converted.base)
     del weights["vision_model.encoder.layers.1.attn.qkv.weight"]
     with pytest.raises(TrainingError, match=r"lacks 3 of its weights .*layer\.1.*k_proj"):
-        load_backbone(write(with_biases, weights))
+        load_backbone(write(converted, weights))
 
 
 def test_a_tokenizer_in_the_authors_files_is_read(checkpoint_of, write):
