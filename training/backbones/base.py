@@ -72,7 +72,8 @@ class Backbone(nn.Module, ABC):
             base, missing = cls.load_base(path, DTYPES[precision])
             tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
         except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-            reason = str(error).splitlines()[0]
+            said = repr(error) if isinstance(error, KeyError) else str(error)
+            reason = said.partition("\n")[0]
             raise TrainingError(f"base model {path} cannot be loaded: {reason}") from error
         if missing:  # transformers would start them at random
             raise TrainingError(
