@@ -31,7 +31,7 @@ def _require(holds: bool, name: str, value: object, need: str) -> None:
 
 @dataclass(frozen=True)
 class FrameConfig:
-    """Which frames of a clip the model sees; their size is the checkpoint's own."""
+    """Which frames of a clip the model sees; how their size is found is the checkpoint's own."""
 
     sampling: Literal["uniform", "fps"] = "uniform"
     """uniform: `count` frames at equal distances, the first and the last of the clip among them;
@@ -40,6 +40,8 @@ class FrameConfig:
     """Frames of a clip, at most."""
     fps: float | None = None
     """Frames a second of the clip's own time, where sampling is fps."""
+    most_pixels: int | None = None
+    """Qwen: height times width of a frame at most, its ratio kept; None: the checkpoint's."""
     shift: int = 0
     """Training only: a clip is moved by up to this many pixels each way, edges repeated."""
     mirror: float = 0.0
@@ -49,6 +51,8 @@ class FrameConfig:
         _require(self.count >= 1, "frames.count", self.count, "at least 1")
         fits = (self.fps is not None and self.fps > 0) is (self.sampling == "fps")
         _require(fits, "frames.fps", self.fps, "above 0 where sampling is 'fps', else not given")
+        fits = self.most_pixels is None or self.most_pixels >= 1
+        _require(fits, "frames.most_pixels", self.most_pixels, "at least 1")
         _require(self.shift >= 0, "frames.shift", self.shift, "0 or more pixels")
         _require(0 <= self.mirror <= 1, "frames.mirror", self.mirror, "in [0, 1]")
 

@@ -56,6 +56,7 @@ class RewardModel(nn.Module):
         Raises: TrainingError for a base model, layer index or head count that does not fit.
         """
         backbone = load_backbone(config.base_model, config.engine.precision)
+        backbone.check_frame_text(config.frame_text)
         spec = ModelSpec(
             config.dimensions,
             config.head,
@@ -98,7 +99,9 @@ class RewardModel(nn.Module):
 
     def forward(self, ids: Tensor, mask: Tensor, frames: Sequence[Tensor]) -> Tensor:
         """Rewards (B, Q) of (B, S) ids and mask, and B clips of uint8 (T, H, W, 3) frames."""
-        states, last = self.backbone(ids, mask, frames, self.spec.head.layers)
+        fps = self.spec.frames.fps
+        seconds = None if fps is None else [1 / fps] * len(frames)
+        states, last = self.backbone(ids, mask, frames, self.spec.head.layers, seconds)
         rewards: Tensor = self.head(states, last, mask)
         return rewards
 

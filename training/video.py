@@ -7,6 +7,7 @@ of container formats: a playlist under a video's name is refused.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import tempfile
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from warehouse.errors import TrainingError
 
 Frames = NDArray[np.uint8]  # (T, H, W, 3), RGB
 
+NARROWEST = 200  # ratio of a frame's sides, as transformers' Qwen2-VL processor refuses beyond it
 DEMUXERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,gif,ogg"
 
 
@@ -36,14 +38,20 @@ class FramePolicy:
 
     count: int
     """Frames at equal distances, first and last of the clip included; short clips repeat some."""
-    height: int
-    """Pixels."""
-    width: int
-    """Pixels."""
+    height: int | None
+    """Pixels; None: by the clip, as `frame_size` says."""
+    width: int | None
+    """Pixels; None: by the clip."""
     sampling: Literal["uniform", "fps"] = "uniform"
     """As training.config.FrameConfig says."""
     fps: float | None = None
     """Frames a second of the clip's own time, where sampling is fps."""
+    least_pixels: int | None = None
+    """Of a frame whose size goes by the clip: height times width at least."""
+    most_pixels: int | None = None
+    """Height times width at most."""
+    multiple: int | None = None
+    """What divides height and width."""
 
 
 def frame_indices(total: int, count: int) -> list[int]:
@@ -59,6 +67,38 @@ def frame_indices(total: int, count: int) -> list[int]:
     if count == 1:
         return [(total - 1) // 2]
     return [round(i * (total - 1) / (count - 1)) for i in range(count)]
+
+
+def frame_size(height: int, width: int, policy: FramePolicy) -> tuple[int, int]:
+    """Height and width at which a clip of height x width pixels is seen under a policy.
+
+    By the clip: both sides are multiples, the ratio is kept as nearly as that allows, and the area
+    lies between least and most.
+    Raises: TrainingError for a clip so narrow that no such size is near its ratio.
+    Source: the rule of transformers' Qwen2-VL image processor (`smart_resize`).
+
+    >>> rule = FramePolicy(8, None, None, least_pixels=56 * 56, most_pixels=448 * 448, multiple=28)
+    >>> frame_size(720, 1280, rule), frame_size(30, 40, rule)
+    ((336, 588), (56, 84))
+    """
+    if policy.height is not None and policy.width is not None:
+        return policy.height, policy.width
+    least, most, step = policy.least_pixels, policy.most_pixels, policy.multiple
+    assert least is not None
+    assert most is not None
+    assert step is not None
+    if max(height, width) > NARROWEST * min(height, width):
+        raise TrainingError(
+            f"frames of {width} x {height} pixels are too narrow (1:{NARROWEST} at most); crop them"
+        )
+    high, wide = (round(side / step) * step for side in (height, width))
+    if high * wide > most:
+        shrink = math.sqrt(height * width / most)
+        high, wide = (max(step, int(side / shrink / step) * step) for side in (height, width))
+    elif high * wide < least:
+        grow = math.sqrt(least / (height * width))
+        high, wide = (math.ceil(side * grow / step) * step for side in (height, width))
+    return high, wide
 
 
 def read_frames(path: str | Path, policy: FramePolicy) -> Frames:
@@ -151,7 +191,7 @@ def _cut(path: str | Path, held: int, declared: int) -> TrainingError:
 def resize(image: Frames, policy: FramePolicy) -> Frames:
     """One (H, W, 3) image at the policy's size: bicubic with antialias, as the image processors."""
     pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None]
-    size = (policy.height, policy.width)
+    size = frame_size(image.shape[0], image.shape[1], policy)
     if tuple(pixels.shape[2:]) != size:
         pixels = interpolate(pixels, size=size, mode="bicubic", antialias=True)
     result: Frames = pixels[0].permute(1, 2, 0).contiguous().numpy()

@@ -37,6 +37,7 @@ def test_the_papers_run_has_the_numbers_of_table_16():
         ({"seed": True}, "seed is True; it must be int"),
         ({"head": {"layers": [3, 1]}}, r"head\.layers is \(3, 1\); it must be ascending"),
         ({"head": {"dropout": 1}}, r"head\.dropout is 1\.0; it must be in \[0, 1\)"),
+        ({"frames": {"most_pixels": 0}}, r"frames\.most_pixels is 0; it must be at least 1"),
         ({"batch": {"kind": "bulk"}}, r"batch\.kind is 'bulk'"),
         ({"batch": {"size": 1}}, r"batch\.size is 1; it must be at least 2"),
         ({"batch": {"max_steps": 0}}, r"batch\.max_steps is 0"),

@@ -6,11 +6,14 @@ from pathlib import Path
 
 from training.backbones.base import CLIP, Backbone, Piece, Shape, model_type, shape_of
 from training.backbones.internvl import InternVL
+from training.backbones.internvl_chat import InternVLChat
+from training.backbones.qwen2_5_vl import Qwen25VL
+from training.backbones.qwen2_vl import Qwen2VL
 from warehouse.errors import TrainingError
 
 __all__ = ["CLIP", "Backbone", "Piece", "Shape", "load_backbone", "shape_of"]
 
-FAMILIES: tuple[type[Backbone], ...] = (InternVL,)
+FAMILIES: tuple[type[Backbone], ...] = (InternVL, InternVLChat, Qwen2VL, Qwen25VL)
 
 
 def load_backbone(folder: str | Path, precision: str = "fp32") -> Backbone:

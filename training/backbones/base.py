@@ -9,24 +9,25 @@ from __future__ import annotations
 import json
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
-from training.config import FrameConfig
+from training.backbones.pixels import PREPROCESSOR
+from training.config import FrameConfig, Part
 from training.video import FramePolicy, Frames
 from warehouse.errors import TrainingError
 
 transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
 transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
-PREPROCESSOR = "preprocessor_config.json"
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 Shape = tuple[int, int, int]
@@ -48,6 +49,8 @@ class Backbone(nn.Module, ABC):
 
     model_type: ClassVar[str]
     """As config.json of a checkpoint says it."""
+    names_frames: ClassVar[bool]
+    """Whether there is a place for a text before each frame."""
 
     def __init__(self, base: Any, tokenizer: Any, source: Path) -> None:
         super().__init__()
@@ -66,14 +69,30 @@ class Backbone(nn.Module, ABC):
         if kind != cls.model_type:
             raise TrainingError(f"base model {path} is {kind!r}, not {cls.model_type!r}")
         try:
-            base = AutoModel.from_pretrained(
-                path, dtype=DTYPES[precision], use_safetensors=True, trust_remote_code=False
-            )
+            base, missing = cls.load_base(path, DTYPES[precision])
             tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
-        except (OSError, ValueError, KeyError) as error:
-            reason = str(error).splitlines()[0]
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+            said = repr(error) if isinstance(error, KeyError) else str(error)
+            reason = said.partition("\n")[0]
             raise TrainingError(f"base model {path} cannot be loaded: {reason}") from error
+        if missing:  # transformers would start them at random
+            raise TrainingError(
+                f"base model {path} lacks {len(missing)} of its weights (first: {min(missing)}); "
+                "fetch it again"
+            )
         return cls(base, tokenizer, path)
+
+    @classmethod
+    def load_base(cls, path: Path, dtype: torch.dtype) -> tuple[Any, Collection[str]]:
+        """Transformers' base model of a checkpoint, and the names of weights it does not hold."""
+        base, facts = AutoModel.from_pretrained(
+            path,
+            dtype=dtype,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+        return base, facts["missing_keys"]
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write base model, tokenizer and preprocessor_config.json; `from_pretrained` loads it."""
@@ -97,19 +116,37 @@ class Backbone(nn.Module, ABC):
         """The language model; its decoder layers are `language.layers`."""
 
     @abstractmethod
-    def policy(self, frames: FrameConfig) -> FramePolicy:
-        """Which frames are taken, at which size: the checkpoint's own numbers."""
+    def parts(self) -> dict[Part, nn.Module]:
+        """The parts of the base model that a run may freeze; no weight stands in two of them."""
 
     @abstractmethod
-    def clip_tokens(self, clip: Shape, frame_text: str) -> list[int]:
-        """Token ids that stand for a clip's frames.
+    def policy(self, frames: FrameConfig) -> FramePolicy:
+        """Which frames are taken, at which size: the checkpoint's own numbers.
 
-        Raises: TrainingError for a frame text that this family has no place for.
+        Raises: TrainingError for a wish that this family cannot meet.
         """
 
     @abstractmethod
-    def encode(self, ids: Tensor, mask: Tensor, frames: Sequence[Tensor]) -> Tensor:
-        """Run the base model: (B, S) ids and mask, B clips; returns (B, S, D), index N."""
+    def clip_tokens(self, clip: Shape, frame_text: str) -> list[int]:
+        """Token ids that stand for a clip's frames."""
+
+    @abstractmethod
+    def encode(
+        self,
+        ids: Tensor,
+        mask: Tensor,
+        frames: Sequence[Tensor],
+        seconds: Sequence[float] | None,
+    ) -> Tensor:
+        """Run the base model on what `forward` is given; returns (B, S, D), index N."""
+
+    def check_frame_text(self, frame_text: str) -> None:
+        """Raises: TrainingError for a frame text that this family has no place for."""
+        if frame_text and not self.names_frames:
+            raise TrainingError(
+                f"training config: frame_text is {frame_text!r}; a {self.model_type} model reads "
+                "a clip's frames in one piece, so set frame_text to ''"
+            )
 
     def tokens(self, pieces: Sequence[Piece], clip: Shape, frame_text: str) -> list[int]:
         """Token ids of one item.
@@ -147,18 +184,25 @@ class Backbone(nn.Module, ABC):
         return ids, mask
 
     def forward(
-        self, ids: Tensor, mask: Tensor, frames: Sequence[Tensor], layers: Sequence[int]
+        self,
+        ids: Tensor,
+        mask: Tensor,
+        frames: Sequence[Tensor],
+        layers: Sequence[int],
+        seconds: Sequence[float] | None = None,
     ) -> tuple[list[Tensor], Tensor]:
         """Hidden states of the chosen layers, and the last one (index N, after the final norm).
 
         ids, mask: (B, S). frames: B clips, uint8 (T, H, W, 3). layers: indices as in transformers'
         `hidden_states`: 0 the embeddings, i the input of layer i, N after the final norm.
+        seconds: of each clip, from one frame to the next, for families that read time; None: no
+            word of it.
         Returns: states (B, S, D) in the order of `layers`; last (B, S, D). No other state is kept.
         """
         kept: dict[int, Tensor] = {}
         handles = [self._keep(index, kept) for index in layers if index < self.layers]
         try:
-            last = self.encode(ids, mask, frames)
+            last = self.encode(ids, mask, frames, seconds)
         finally:
             for handle in handles:
                 handle.remove()

@@ -5,20 +5,21 @@ Shapes: B items, T frames, H x W pixels, S tokens, D hidden size.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from training.backbones.base import PREPROCESSOR, Backbone, Shape
-from training.config import FrameConfig
+from training.backbones.base import Backbone, Shape
+from training.backbones.pixels import Levels, read_preprocessor
+from training.config import FrameConfig, Part
 from training.video import FramePolicy
 from warehouse.errors import TrainingError
+
+START, END, CONTEXT = "<img>", "</img>", "<IMG_CONTEXT>"  # an image is START, CONTEXT..., END
 
 
 @dataclass(frozen=True)
@@ -27,35 +28,54 @@ class Pixels:
 
     height: int
     width: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    scale: float
-    """Factor on the 0-255 levels before mean and std."""
+    levels: Levels
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> Pixels:
+        """The numbers in a preprocessor_config.json, where a square's size is one number."""
+        size = values["size"]
+        sides = size if isinstance(size, dict) else {"height": size, "width": size}
+        return cls(int(sides["height"]), int(sides["width"]), Levels.of(values))
 
 
 class InternVL(Backbone):
-    """An InternVL3 or InternVL3.5 checkpoint in transformers' format."""
+    """An InternVL3 (Qwen2) or InternVL3.5 (Qwen3) checkpoint in transformers' format."""
 
     model_type: ClassVar[str] = "internvl"
+    names_frames: ClassVar[bool] = True
 
     def __init__(self, base: Any, tokenizer: Any, source: Path) -> None:
         super().__init__(base, tokenizer, source)
-        self.pixels = read_pixels(source)
+        needed = "size (height and width), image_mean and image_std"
+        self.pixels = read_preprocessor(source, Pixels.of, needed)
+        self._check_tokens()
 
     @property
     def language(self) -> Any:
         """A Qwen2 or Qwen3 model."""
         return self.base.language_model
 
+    def parts(self) -> dict[Part, nn.Module]:
+        """Vision tower, projector and language model."""
+        return {
+            "vision": self.base.vision_tower,
+            "projector": self.base.multi_modal_projector,
+            "language": self.language,
+        }
+
     def policy(self, frames: FrameConfig) -> FramePolicy:
         """Frames at this checkpoint's size."""
+        if frames.most_pixels is not None:
+            raise TrainingError(
+                f"training config: frames.most_pixels is {frames.most_pixels}; an InternVL model "
+                "has one size of frames, so leave it out"
+            )
         size = self.pixels
         return FramePolicy(frames.count, size.height, size.width, frames.sampling, frames.fps)
 
     def clip_tokens(self, clip: Shape, frame_text: str) -> list[int]:
         """Each frame's text and its image tokens."""
-        start = self.tokenizer.convert_tokens_to_ids(self.tokenizer.start_image_token)
-        end = self.tokenizer.convert_tokens_to_ids(self.tokenizer.end_image_token)
+        start, end = self.tokenizer.convert_tokens_to_ids([START, END])
         config = self.base.config
         image = [start, *[config.image_token_id] * config.image_seq_length, end]
         ids: list[int] = []
@@ -64,7 +84,13 @@ class InternVL(Backbone):
             ids += [*self.text_tokens(text if number else text.removeprefix("\n")), *image]
         return ids
 
-    def encode(self, ids: Tensor, mask: Tensor, frames: Sequence[Tensor]) -> Tensor:
+    def encode(
+        self,
+        ids: Tensor,
+        mask: Tensor,
+        frames: Sequence[Tensor],
+        seconds: Sequence[float] | None,  # noqa: ARG002  # frames have numbers here, not times
+    ) -> Tensor:
         """Run the base model; see `Backbone.encode`."""
         output = self.base(
             input_ids=ids,
@@ -77,31 +103,16 @@ class InternVL(Backbone):
 
     def normalised(self, frames: Tensor) -> Tensor:
         """uint8 (F, H, W, 3) to the model's dtype (F, 3, H, W), by the pixel numbers."""
-        images = frames.permute(0, 3, 1, 2).float() * self.pixels.scale
-        mean, std = (
-            torch.tensor(numbers, device=frames.device).view(1, 3, 1, 1)
-            for numbers in (self.pixels.mean, self.pixels.std)
-        )
-        result: Tensor = ((images - mean) / std).to(self.base.dtype)
-        return result
+        return self.pixels.levels.normalised(frames).permute(0, 3, 1, 2).to(self.base.dtype)
 
-
-def read_pixels(folder: Path) -> Pixels:
-    """Pixel numbers of a checkpoint.
-
-    Raises: TrainingError where preprocessor_config.json is missing or lacks one of them.
-    """
-    path = folder / PREPROCESSOR
-    try:
-        values = json.loads(path.read_text())
-        return Pixels(
-            height=int(values["size"]["height"]),
-            width=int(values["size"]["width"]),
-            mean=tuple(np.asarray(values["image_mean"], float).tolist()),
-            std=tuple(np.asarray(values["image_std"], float).tolist()),
-            scale=float(values.get("rescale_factor", 1 / 255)),
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise TrainingError(
-            f"{path}: size (height and width), image_mean and image_std are needed ({error!r})"
-        ) from error
+    def _check_tokens(self) -> None:
+        """Raises: TrainingError where frames of this size do not give the tokens of the config."""
+        config, pixels = self.base.config, self.pixels
+        high, wide = config.vision_config.patch_size
+        patches = (pixels.height // high) * (pixels.width // wide)
+        if patches * config.downsample_ratio**2 != config.image_seq_length:
+            raise TrainingError(
+                f"base model {self.source}: frames of {pixels.height} x {pixels.width} pixels do "
+                f"not give the {config.image_seq_length} tokens that config.json says; "
+                "one of its files is another checkpoint's"
+            )

@@ -7,7 +7,7 @@ from transformers import AutoModelForImageTextToText
 
 from training.backbones import CLIP, load_backbone
 from training.backbones.internvl import InternVL
-from training.config import FRAME_TEXT
+from training.config import FRAME_TEXT, FrameConfig
 from training.tiny import build_tiny_internvl
 from warehouse.errors import TrainingError
 
@@ -117,3 +117,10 @@ def test_missing_pixel_numbers_are_named(base_model, tmp_path):
     (folder / "preprocessor_config.json").write_text('{"size": {"height": 16}}')
     with pytest.raises(TrainingError, match=r"preprocessor_config\.json.*image_mean"):
         InternVL.from_pretrained(folder)
+
+
+def test_frames_of_another_size_are_refused(backbone):
+    with pytest.raises(
+        TrainingError, match=r"frames\.most_pixels is 100; an InternVL model has one"
+    ):
+        backbone.policy(FrameConfig(most_pixels=100))
