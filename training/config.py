@@ -70,7 +70,7 @@ class HeadConfig:
     word: str = "Yes"
     """yes-token: the word, a single token of the tokenizer."""
     dropout: float = 0.1
-    """Share of the reward head's hidden units dropped while training."""
+    """hpqa, attention: share of the reward head's hidden units dropped while training."""
 
     def __post_init__(self) -> None:
         _require(len(self.layers) >= 1, "head.layers", self.layers, "at least one index")
