@@ -118,8 +118,8 @@ def accuracy(rows: Rows, goal: float) -> Figure:
 def curve(rows: Rows) -> Figure:
     """Loss and accuracy during training; rows are the lines of curve.jsonl."""
     figure, (losses, accuracies) = new_figure(1, 2, height=2.8)
-    names = {"loss": INK, "win_lose_loss": PASS, "win_tie_loss": FAIL}
-    for name, color in names.items():
+    parts = {"win_lose_loss": PASS, "win_tie_loss": FAIL, "tie_loss": FAIL, "item_loss": GREEN}
+    for name, color in {"loss": INK, **parts}.items():
         _line(losses, rows, name, color, name.replace("_", " "))
     _line(accuracies, rows, "train_acc", GREY, "train batches")
     validated = sorted({key for row in rows for key in row if key.startswith(VALIDATION)})

@@ -74,7 +74,7 @@ class HeadConfig:
     word: str = "Yes"
     """yes-token: the word, a single token of the tokenizer."""
     dropout: float = 0.1
-    """Share of the reward head's hidden units dropped while training."""
+    """hpqa, attention: share of the reward head's hidden units dropped while training."""
 
     def __post_init__(self) -> None:
         _require(len(self.layers) >= 1, "head.layers", self.layers, "at least one index")
@@ -82,16 +82,23 @@ class HeadConfig:
         _require(ascending and self.layers[0] >= 0, "head.layers", self.layers, "ascending, >= 0")
         _require(self.heads >= 1, "head.heads", self.heads, "at least 1")
         _require(0 <= self.dropout < 1, "head.dropout", self.dropout, "in [0, 1)")
+        free = self.prompt_free
+        _require(
+            not free or self.kind == "special-token",
+            "head.prompt_free",
+            free,
+            "empty for this kind",
+        )
 
 
 @dataclass(frozen=True)
 class LossConfig:
-    """How pairs become a loss."""
+    """How pairs and items become a loss."""
 
     kind: LossKind = "bt-wt"
     """bt: Eq. 1 of the paper, win-lose pairs alone; bt-wt: Eq. 2; summed-tie: the tie term of the
-    reference's code; btt: Rao-Kupper; bce, regression: of items, by their labels or P(pass);
-    bt-wt+bce: Eq. 2 with a penalty on items (Table 6)."""
+    reference's code; btt: Rao-Kupper; bce: items by their labels (P(pass) in soft sets);
+    bt-wt+bce: Eq. 2 with a penalty on items (Table 6); regression: rewards to P(pass)."""
     margin: float = 3.0
     """Reward gap asked of a win-lose pair; ties have none but in summed-tie."""
     tie_coefficient: float = 1.0
@@ -99,7 +106,7 @@ class LossConfig:
     bce_coefficient: float = 1.0
     """bt-wt+bce: weight of the mean over items."""
     label_smoothing: float = 0.0
-    """bt, bt-wt: share of the target that goes to the loser; 0 is none."""
+    """bt, bt-wt, summed-tie: share of the target that goes to the loser; 0 is none."""
     theta: float = 5.0
     """btt: width of the ties, above 1; VideoAlign's value."""
 
@@ -109,6 +116,8 @@ class LossConfig:
         _require(self.bce_coefficient >= 0, "loss.bce_coefficient", self.bce_coefficient, ">= 0")
         smoothing = self.label_smoothing
         _require(0 <= smoothing < EVEN, "loss.label_smoothing", smoothing, "in [0, 0.5)")
+        smoothed = self.kind not in {"btt", "bce", "regression"}
+        _require(smoothed or not smoothing, "loss.label_smoothing", smoothing, "0 for this kind")
         _require(self.theta > 1, "loss.theta", self.theta, "above 1")
 
 
@@ -271,3 +280,11 @@ class TrainConfig:
         _require(saved, "save_every", self.save_every, "at least 1 step")
         once = all(self.prompt_template.count(slot) == 1 for slot in ("{video}", "{prompt}"))
         _require(once, "prompt_template", self.prompt_template, "a text with {video} and {prompt}")
+        self._check_prompt_free()
+
+    def _check_prompt_free(self) -> None:
+        free, template = self.head.prompt_free, self.prompt_template
+        _require(set(free) <= set(self.dimensions), "head.prompt_free", free, "among dimensions")
+        unseen = template.index("{video}") < template.index("{prompt}")
+        need = "a text with {video} before {prompt}: else prompt-free tokens see the prompt"
+        _require(not free or unseen, "prompt_template", template, need)

@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from training.set_tables import by_item, column, is_soft, passed, places, read_rows, ties
+from warehouse.contracts.columns import KINDS
 from warehouse.errors import TrainingError
 
 Ints = NDArray[np.int64]
@@ -47,6 +48,11 @@ class PairSplit:
     """(P,) weight in the loss."""
     tie: NDArray[np.bool_]
     """(P,) the pair is a tie."""
+    target: Floats
+    """(N, Q) what an item should be in each dimension asked for: 1 pass, 0 fail, in a soft set its
+    P(pass); NaN where nobody judged it."""
+    p_pass: Floats
+    """(N, Q) P(pass) of the consensus; NaN where nobody judged it."""
 
     @property
     def pairs(self) -> int:
@@ -76,65 +82,53 @@ class Coverage:
     """Items over all blocks: the forward passes paid for them."""
 
 
-def read_split(folder: str | Path, dimensions: tuple[str, ...], split: str) -> PairSplit:
+def read_split(
+    folder: str | Path,
+    dimensions: tuple[str, ...],
+    split: str,
+    kinds: frozenset[str] = frozenset(KINDS),
+) -> PairSplit:
     """One split of a pair set.
 
     folder: holds items.parquet and pairs.parquet, as the contracts pair_set_items and pairs say.
+    kinds: of pairs; others are left out.
     Raises: TrainingError where a file cannot be read, a dimension has no pairs in any split, or a
         pair names an item that is not in the set.
     """
-    items = _read(Path(folder) / "items.parquet", dimensions, split)
-    pairs = _read(Path(folder) / "pairs.parquet", dimensions, split)
+    items = read_rows(Path(folder) / "items.parquet", dimensions, split)
+    pairs = read_rows(Path(folder) / "pairs.parquet", dimensions, split)
     ids = sorted(set(items["item_id"].to_pylist()))
     number = {item: index for index, item in enumerate(ids)}
     keys = zip(items["dimension"].to_pylist(), items["ordinal"].to_pylist(), strict=True)
     place = {key: number[i] for key, i in zip(keys, items["item_id"].to_pylist(), strict=True)}
     prompt = dict(zip(items["item_id"].to_pylist(), items["prompt_id"].to_pylist(), strict=True))
     order = [("dimension", "ascending"), ("winner", "ascending"), ("other", "ascending")]
-    pairs = pairs.sort_by(order)
+    soft = is_soft(pairs)
+    pairs = pairs.filter(pc.is_in(pairs["kind"], pa.array(sorted(kinds)))).sort_by(order)
     names = pairs["dimension"].to_pylist()
+    p_pass = by_item(items, number, dimensions, column(items, "p_pass"))
+    label = by_item(items, number, dimensions, passed(items))
     return PairSplit(
         item_ids=ids,
         prompt_ids=[prompt[item] for item in ids],
         dimension=np.array([dimensions.index(name) for name in names], dtype=np.int64),
-        winner=_places(place, names, pairs["winner"].to_pylist(), folder),
-        other=_places(place, names, pairs["other"].to_pylist(), folder),
-        mu=_column(pairs, "mu"),
-        weight=_column(pairs, "weight"),
-        tie=pc.not_equal(pairs["kind"], "win_lose").to_numpy().astype(bool),
+        winner=places(place, names, pairs["winner"].to_pylist(), folder),
+        other=places(place, names, pairs["other"].to_pylist(), folder),
+        mu=column(pairs, "mu"),
+        weight=column(pairs, "weight"),
+        tie=ties(pairs),
+        target=p_pass if soft else label,
+        p_pass=p_pass,
     )
 
 
-def _read(path: Path, dimensions: tuple[str, ...], split: str) -> pa.Table:
-    wanted = (pc.field("split") == split) & pc.field("dimension").isin(list(dimensions))
-    try:
-        held = pc.unique(pq.read_table(path, columns=["dimension"])["dimension"]).to_pylist()
-        missing = sorted(set(dimensions) - set(held))
-        if missing:
-            raise TrainingError(
-                f"pair set {path.parent}: no {path.stem} of dimension {missing[0]}; it has "
-                f"{', '.join(sorted(held)) or 'none'}"
-            )
-        return pq.read_table(path, filters=wanted)
-    except (OSError, pa.ArrowException, KeyError) as error:
-        raise TrainingError(f"pair set: {path} cannot be read ({error}); build it again") from error
-
-
-def _places(
-    place: dict[tuple[str, int], int], names: list[str], ordinals: list[int], folder: str | Path
-) -> Ints:
-    try:
-        return np.array([place[key] for key in zip(names, ordinals, strict=True)], dtype=np.int64)
-    except KeyError as error:
-        raise TrainingError(
-            f"pair set {folder}: a pair names item {error.args[0]}, which is not in items.parquet "
-            "for this split; build the set again"
-        ) from error
-
-
-def _column(table: pa.Table, name: str) -> Floats:
-    values: Floats = table[name].to_numpy().astype(np.float64)
-    return values
+def left_out(
+    folder: str | Path, dimensions: tuple[str, ...], split: str, kinds: frozenset[str]
+) -> dict[str, int]:
+    """How many pairs of a split are of other kinds than these, by kind."""
+    kind = read_rows(Path(folder) / "pairs.parquet", dimensions, split)["kind"]
+    counts = {row["values"]: row["counts"] for row in pc.value_counts(kind).to_pylist()}
+    return {name: counts[name] for name in sorted(counts) if name not in kinds}
 
 
 def media_of(media: pa.Table, item_ids: list[str]) -> pa.Table:

@@ -1,6 +1,6 @@
 """The training loop: blocks of items in, optimiser steps and a curve out.
 
-Shapes: B items of a block, Q dimensions, P pairs of a block.
+Shapes: N items of a split, Q dimensions.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.config import LossConfig, TrainConfig
+from training.block_loss import block_loss
+from training.config import TrainConfig
 from training.data import Block, PairSplit
 from training.items import ItemSource, SplitData, augmented
-from training.losses import LossParts, bt_wt
 from training.metrics import Metrics, pair_metrics
 from training.progress import Advance
 from warehouse.errors import TrainingError
@@ -48,49 +48,6 @@ class Curve:
         means = {name: total / self.counts[name] for name, total in self.sums.items()}
         self.sums, self.counts = {}, {}
         return means
-
-
-def block_loss(
-    rewards: Tensor, split: PairSplit, block: Block, config: LossConfig
-) -> tuple[LossParts, dict[str, float | None]]:
-    """Loss of one block: rewards (B, Q) gathered per pair, averaged within and over dimensions.
-
-    Returns: the loss, and what the curve says of it.
-    """
-    place = np.zeros(len(split.item_ids), dtype=np.int64)
-    place[block.items] = np.arange(len(block.items))
-    winner, other, dimension, mu, weight, tie = (
-        torch.from_numpy(values).to(rewards.device)
-        for values in (
-            place[split.winner[block.pairs]],
-            place[split.other[block.pairs]],
-            split.dimension[block.pairs],
-            split.mu[block.pairs].astype(np.float32),
-            split.weight[block.pairs].astype(np.float32),
-            split.tie[block.pairs],
-        )
-    )
-    gap = (rewards[winner, dimension] - rewards[other, dimension]).float()
-    parts = bt_wt(
-        gap,
-        mu=mu,
-        weight=weight,
-        tie=tie,
-        dimension=dimension,
-        margin=config.margin,
-        tie_coefficient=config.tie_coefficient,
-    )
-    return parts, _said(parts, gap.detach(), tie)
-
-
-def _said(parts: LossParts, gap: Tensor, tie: Tensor) -> dict[str, float | None]:
-    one_sided = gap[~tie]
-    return {
-        "loss": float(parts.total.detach()),
-        "win_lose_loss": float(parts.win_lose.detach()) if len(one_sided) else None,
-        "win_tie_loss": float(parts.win_tie.detach()) if bool(tie.any()) else None,
-        "train_acc": float((one_sided > 0).float().mean()) if len(one_sided) else None,
-    }
 
 
 def fit(

@@ -16,10 +16,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from training.backbones import CLIP, Backbone, Piece, Shape, load_backbone, shape_of
+from training.backbones import Backbone, Piece, Shape, load_backbone, shape_of
 from training.config import HeadConfig, TrainConfig
 from training.config_json import read_fields
-from training.heads import HPQA
+from training.heads import HEADS, Encoded, Head
 from training.video import FramePolicy
 from warehouse.digest import value_digest
 from warehouse.errors import TrainingError
@@ -43,7 +43,7 @@ class ModelSpec:
 class RewardModel(nn.Module):
     """Rewards of items, one per dimension, from one encoding each."""
 
-    def __init__(self, backbone: Backbone, head: HPQA, spec: ModelSpec) -> None:
+    def __init__(self, backbone: Backbone, head: Head, spec: ModelSpec) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head
@@ -53,7 +53,7 @@ class RewardModel(nn.Module):
     def create(cls, config: TrainConfig) -> RewardModel:
         """Pretrained backbone and a fresh head, whose weights depend on the seed alone.
 
-        Raises: TrainingError for a base model, layer index or head count that does not fit.
+        Raises: TrainingError for a base model, or a head that does not fit it.
         """
         backbone = load_backbone(config.base_model, config.engine.precision)
         backbone.check_frame_text(config.frame_text)
@@ -67,7 +67,8 @@ class RewardModel(nn.Module):
         )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            return cls(backbone, _head(backbone, spec), spec)
+            head = HEADS[spec.head.kind].fresh(spec.head, spec.dimensions, backbone)
+        return cls(backbone, head.to(backbone.base.dtype), spec)
 
     @classmethod
     def from_pretrained(cls, checkpoint: str | Path) -> RewardModel:
@@ -78,14 +79,15 @@ class RewardModel(nn.Module):
         folder = Path(checkpoint)
         spec = read_spec(folder)
         backbone = load_backbone(folder / "base", spec.precision)
-        head = _head(backbone, spec)
+        head = HEADS[spec.head.kind].build(spec.head, spec.dimensions, backbone)
         path = folder / "head.safetensors"
         try:
             weights = load_file(path)
             head.load_state_dict(weights)
         except (OSError, SafetensorError, RuntimeError) as error:
             raise TrainingError(f"{path}: not the head of this model: {error}") from error
-        return cls(backbone, head.to(weights["query"].dtype), spec).eval()
+        dtype = next(iter(weights.values())).dtype  # one for the whole head
+        return cls(backbone, head.to(dtype), spec).eval()
 
     def save_pretrained(self, checkpoint: str | Path) -> None:
         """Write base/, head.safetensors and soli.json into a folder."""
@@ -101,14 +103,14 @@ class RewardModel(nn.Module):
         """Rewards (B, Q) of (B, S) ids and mask, and B clips of uint8 (T, H, W, 3) frames."""
         fps = self.spec.frames.fps
         seconds = None if fps is None else [1 / fps] * len(frames)
-        states, last = self.backbone(ids, mask, frames, self.spec.head.layers, seconds)
-        rewards: Tensor = self.head(states, last, mask)
+        states, last = self.backbone(ids, mask, frames, self.head.layers, seconds)
+        rewards: Tensor = self.head(Encoded(tuple(states), last, mask, ids))
         return rewards
 
     def pieces(self, prompt: str) -> list[Piece]:
-        """What is read of an item with this prompt: the template, filled in."""
+        """What is read of an item with this prompt: the template, filled in, and the head's own."""
         before, after = self.spec.prompt_template.split("{video}")
-        return [*_around(before, prompt), CLIP, *_around(after, prompt)]
+        return self.head.pieces(_around(before, prompt), _around(after, prompt))
 
     def tokens(self, prompt: str, clip: Shape) -> list[int]:
         """Token ids of an item with this prompt and frames of this shape."""
@@ -177,20 +179,3 @@ def read_spec(checkpoint: Path) -> ModelSpec:
             f"{path}: no checkpoint of Soli can be read here ({error!r}); give the folder that "
             "training wrote"
         ) from error
-
-
-def _head(backbone: Backbone, spec: ModelSpec) -> HPQA:
-    above = [index for index in spec.head.layers if index > backbone.layers]
-    if above:
-        raise TrainingError(
-            f"head.layers: index {above[0]} is out of range; the language model of "
-            f"{backbone.source} has {backbone.layers} layers, so the highest is {backbone.layers}"
-        )
-    head = HPQA(
-        backbone.hidden_size,
-        len(spec.head.layers),
-        len(spec.dimensions),
-        heads=spec.head.heads,
-        dropout=spec.head.dropout,
-    )
-    return head.to(backbone.base.dtype)

@@ -24,6 +24,7 @@ from typing import Any
 import torch
 
 from training import engine as engines
+from training.block_loss import check_split, kinds_of
 from training.config import TrainConfig
 from training.config_json import from_json
 from training.data import (
@@ -31,6 +32,7 @@ from training.data import (
     Block,
     PairSplit,
     coverage,
+    left_out,
     plan_blocks,
     plan_pairs,
     read_split,
@@ -80,6 +82,9 @@ def _train(job: Path, config: TrainConfig, inputs: str, *, show: bool) -> dict[s
             advance=advance,
         )
     facts = {
+        "left_out": left_out(
+            config.pair_set, config.dimensions, TRAINING_SPLITS[0], kinds_of(config.loss)
+        ),
         "coverage": asdict(coverage(learn.split, blocks)),
         "validation": _validation(engine, validation, config),
         "parameters": sum(weight.numel() for weight in model.parameters()),
@@ -99,14 +104,17 @@ def _data(
     """Train and validation, the only splits that training ever reads."""
     media = read_media(job / "media.parquet")
     cache = FrameCache(config.frame_cache or job / "frames", model.spec.frames)
+    kinds = kinds_of(config.loss)
+    splits = {
+        name: read_split(config.pair_set, config.dimensions, name, kinds)
+        for name in TRAINING_SPLITS
+    }
+    check_split(splits[TRAINING_SPLITS[0]], config)
     loaded = []
-    for name in TRAINING_SPLITS:
-        split = read_split(config.pair_set, config.dimensions, name)
+    for name, split in splits.items():
         with shown(f"decode {name}", wanted=show) as advance:
             loaded.append(SplitData.load(model, split, media, cache, advance))
     learn, validation = loaded
-    if not learn.split.pairs:
-        raise TrainingError(f"pair set {config.pair_set}: no pair to train on; label more items")
     return learn, validation
 
 

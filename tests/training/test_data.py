@@ -1,4 +1,5 @@
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from training.data import (
     PairSplit,
     coverage,
+    left_out,
     media_of,
     plan_blocks,
     plan_pairs,
@@ -31,6 +33,8 @@ def split_of(pairs, items=12, dimensions=None):
         mu=np.ones(count),
         weight=np.ones(count),
         tie=np.zeros(count, dtype=bool),
+        target=np.ones((items, 1)),
+        p_pass=np.ones((items, 1)),
     )
 
 
@@ -65,8 +69,76 @@ def test_the_order_of_rows_in_the_files_does_not_matter(pair_set, tmp_path):
         order = np.random.default_rng(0).permutation(table.num_rows)
         pq.write_table(table.take(order), tmp_path / f"{name}.parquet")
     one, two = (read_split(folder, DIMENSIONS, "train") for folder in (pair_set, tmp_path))
-    for name in ("dimension", "winner", "other", "mu", "weight", "tie"):
+    for name in ("dimension", "winner", "other", "mu", "weight", "tie", "target", "p_pass"):
         assert (getattr(one, name) == getattr(two, name)).all()
+
+
+def changed(pair_set, folder, name, change):
+    """A copy of the set in which one file's rows are changed."""
+    for file in ("items", "pairs"):
+        table = pq.read_table(pair_set / f"{file}.parquet")
+        rows = [change(row) for row in table.to_pylist()] if file == name else table.to_pylist()
+        pq.write_table(pa.Table.from_pylist(rows, table.schema), folder / f"{file}.parquet")
+    return folder
+
+
+def test_items_of_a_hard_set_should_be_what_their_labels_say(pair_set, tmp_path):
+    folder = changed(pair_set, tmp_path, "items", lambda row: {**row, "p_pass": 0.7})
+    train = read_split(folder, DIMENSIONS, "train")
+    items = pq.read_table(pair_set / "items.parquet").to_pandas()
+    label = items.set_index(["dimension", "item_id"]).label
+    for d, name in enumerate(DIMENSIONS):
+        wanted = [float(label[name, item] == "pass") for item in train.item_ids]
+        assert train.target[:, d].tolist() == wanted
+    assert (train.p_pass == 0.7).all()
+
+
+@pytest.mark.parametrize("soft", [{"mu": 0.9}, {"weight": 0.8}])
+def test_items_of_a_soft_set_should_be_what_their_probability_says(soft, pair_set, tmp_path):
+    folder = changed(pair_set, tmp_path, "items", lambda row: {**row, "p_pass": 0.7})
+    changed(folder, folder, "pairs", lambda row: {**row, **soft})
+    train = read_split(folder, DIMENSIONS, "train")
+    assert (train.target == 0.7).all()
+
+
+def test_an_item_that_nobody_judged_in_a_dimension_has_no_target_there(pair_set, tmp_path):
+    items = pq.read_table(pair_set / "items.parquet")
+    one = (pc.field("item_id") == "item_00") & (pc.field("dimension") == DIMENSIONS[1])
+    ordinal = items.filter(one)["ordinal"][0].as_py()
+    pairs = pq.read_table(pair_set / "pairs.parquet")
+    its = (pc.field("winner") == ordinal) | (pc.field("other") == ordinal)
+    pq.write_table(items.filter(~one), tmp_path / "items.parquet")
+    pq.write_table(
+        pairs.filter(~(its & (pc.field("dimension") == DIMENSIONS[1]))), tmp_path / "pairs.parquet"
+    )
+    train = read_split(tmp_path, DIMENSIONS, "train")
+    assert np.argwhere(np.isnan(train.target)).tolist() == [[0, 1]]
+    assert np.argwhere(np.isnan(train.p_pass)).tolist() == [[0, 1]]
+
+
+def test_an_imported_set_has_no_targets(pair_set, tmp_path):
+    folder = changed(
+        pair_set, tmp_path, "items", lambda row: {**row, "label": None, "p_pass": None}
+    )
+    train = read_split(folder, DIMENSIONS, "train")
+    assert np.isnan(train.target).all()
+    assert np.isnan(train.p_pass).all()
+
+
+def test_pairs_of_kinds_that_a_loss_does_not_take_are_left_out_and_counted(pair_set, tmp_path):
+    folder = changed(
+        pair_set,
+        tmp_path,
+        "pairs",
+        lambda row: {**row, "kind": "lose_tie"} if row["kind"] == "win_tie" else row,
+    )
+    whole = read_split(folder, DIMENSIONS, "train")
+    wins = read_split(folder, DIMENSIONS, "train", frozenset({"win_lose", "win_tie"}))
+    assert 0 < wins.pairs < whole.pairs
+    assert not wins.tie.any()
+    assert wins.item_ids == whole.item_ids
+    counted = left_out(folder, DIMENSIONS, "train", frozenset({"win_lose", "win_tie"}))
+    assert counted == {"lose_tie": whole.pairs - wins.pairs}
 
 
 def test_a_dimension_that_the_set_lacks_is_named(pair_set):

@@ -5,7 +5,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.losses import bt_wt, pair_loss, tie_loss, win_loss
+from training.losses import (
+    bce_loss,
+    btt_loss,
+    mean_of_means,
+    pair_loss,
+    regression_loss,
+    summed_tie_loss,
+    tie_loss,
+    win_loss,
+)
 
 gaps = st.floats(-30, 30)
 
@@ -61,47 +70,107 @@ def test_hard_labels_give_the_win_and_the_tie_loss_and_ties_have_no_margin(gap, 
     assert pair_loss(at(gap), half, margin).item() == pytest.approx(tie_loss(at(gap)).item())
 
 
-def batch(gap, tie, dimension=None, weight=None):
-    """Loss parts of hard pairs."""
-    gap, tie = torch.tensor(gap, dtype=torch.float64), torch.tensor(tie)
-    return bt_wt(
-        gap,
-        mu=torch.where(tie, 0.5, 1.0).double(),
-        weight=torch.ones_like(gap) if weight is None else torch.tensor(weight).double(),
-        tie=tie,
-        dimension=torch.tensor(dimension or [0] * len(gap)),
-        margin=3.0,
-        tie_coefficient=0.5,
+def test_the_summed_tie_has_the_floor_and_the_curvature_of_the_released_code():
+    """6.10 and 0.090 at a margin of 3."""
+    gap = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+    loss = summed_tie_loss(gap, 3.0).sum()
+    (slope,) = torch.autograd.grad(loss, gap, create_graph=True)
+    (curvature,) = torch.autograd.grad(slope.sum(), gap)
+    assert loss.item() == pytest.approx(6.10, abs=5e-3)
+    assert slope.item() == 0
+    assert curvature.item() == pytest.approx(0.090, abs=5e-4)
+
+
+@given(gaps, st.floats(0.01, 5))
+def test_the_summed_tie_is_a_rao_kupper_tie_less_its_constant(gap, margin):
+    theta = math.exp(margin)
+    ours = summed_tie_loss(at(gap), margin).item() - math.log(theta**2 - 1)
+    assert ours == pytest.approx(btt_loss(at(gap), at(0.5), theta).item(), rel=1e-9, abs=1e-9)
+    assert ours == pytest.approx(
+        softplus(margin - gap) + softplus(margin + gap) - math.log(theta**2 - 1), abs=1e-9
     )
 
 
-def test_ten_times_as_many_ties_do_not_change_the_loss():
-    few = batch([1.0, -2.0, 0.5], [False, False, True])
-    many = batch([1.0, -2.0, *[0.5] * 10], [False, False, *[True] * 10])
-    assert few.total.item() == pytest.approx(many.total.item())
+@given(gaps, st.floats(1.01, 50))
+def test_rao_kupper_probabilities_sum_to_one_and_are_the_ratios_of_its_definition(gap, theta):
+    """pi / (pi + theta pi'), with pi = e^r."""
+    win, tie, loss = (math.exp(-btt_loss(at(gap), at(mu), theta).item()) for mu in (1.0, 0.5, 0.0))
+    assert win + tie + loss == pytest.approx(1.0, abs=1e-12)
+    assert win == pytest.approx(1 / (1 + theta * math.exp(-gap)))
+    assert loss == pytest.approx(1 / (1 + theta * math.exp(gap)))
 
 
-def test_pairs_of_weight_zero_count_nowhere():
-    masked = batch([1.0, 9.0, 0.5, 7.0], [False, False, True, True], weight=[1, 0, 2, 0])
-    alone = batch([1.0, 0.5], [False, True])
-    assert masked.total.item() == pytest.approx(alone.total.item())
+@given(gaps, st.floats(0, 1), st.floats(1.01, 50))
+def test_a_soft_rao_kupper_pair_lies_between_a_tie_and_a_win(gap, mu, theta):
+    loss = btt_loss(at(gap), at(mu), theta).item()
+    side, share = (1.0, 2 * mu - 1) if mu >= 0.5 else (0.0, 1 - 2 * mu)
+    ends = [btt_loss(at(gap), at(value), theta).item() for value in (side, 0.5)]
+    assert loss == pytest.approx(share * ends[0] + (1 - share) * ends[1], rel=1e-9, abs=1e-9)
 
 
-def test_dimensions_count_alike_whatever_their_number_of_pairs():
-    both = batch([1.0, 1.0, 1.0, -1.0], [False] * 4, dimension=[0, 0, 0, 2])
-    one, two = batch([1.0], [False]), batch([-1.0], [False])
-    assert both.win_lose.item() == pytest.approx((one.win_lose + two.win_lose).item() / 2)
+LOSSES_OF_PAIRS = {
+    "pair": lambda gap, mu: pair_loss(gap, mu, 1.5, 0.1),
+    "btt": lambda gap, mu: btt_loss(gap, mu, 4.0),
+}
 
 
-def test_no_pair_at_all_is_a_loss_of_zero_with_a_gradient():
-    gap = torch.tensor([1.0], requires_grad=True)
-    parts = bt_wt(
-        gap,
-        mu=torch.ones(1),
-        weight=torch.zeros(1),
-        tie=torch.zeros(1, dtype=torch.bool),
-        dimension=torch.zeros(1, dtype=torch.long),
-    )
-    parts.total.backward()
-    assert parts.total.item() == 0
-    assert gap.grad.item() == 0
+@pytest.mark.parametrize("loss", LOSSES_OF_PAIRS.values(), ids=LOSSES_OF_PAIRS)
+@given(gap=gaps, mu=st.floats(0, 1))
+def test_naming_the_other_item_first_changes_nothing(loss, gap, mu):
+    swapped = loss(at(-gap), at(1 - mu)).item()
+    assert loss(at(gap), at(mu)).item() == pytest.approx(swapped, rel=1e-9, abs=1e-9)
+
+
+EVERY = {
+    "win": lambda x: win_loss(x, 3.0),
+    "tie": tie_loss,
+    "summed tie": lambda x: summed_tie_loss(x, 3.0),
+    "soft pair": lambda x: pair_loss(x, torch.full_like(x, 0.7), 3.0, 0.1),
+    "btt": lambda x: btt_loss(x, torch.full_like(x, 0.7), 5.0),
+    "bce": lambda x: bce_loss(x, torch.full_like(x, 0.3)),
+    "regression": lambda x: regression_loss(x, torch.full_like(x, 0.3)),
+}
+
+
+@pytest.mark.parametrize("loss", EVERY.values(), ids=EVERY)
+@given(one=gaps, two=gaps, share=st.floats(0, 1))
+def test_every_loss_is_convex_in_the_rewards(loss, one, two, share):
+    between = loss(at(share * one + (1 - share) * two)).item()
+    chord = share * loss(at(one)).item() + (1 - share) * loss(at(two)).item()
+    assert between <= chord + 1e-9
+
+
+@pytest.mark.parametrize("loss", EVERY.values(), ids=EVERY)
+def test_gradients_equal_finite_differences(loss):
+    x = torch.linspace(-8, 8, 9, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(loss, x)
+
+
+@given(gaps, st.floats(0, 0.49), st.floats(0, 5))
+def test_smoothing_mixes_a_win_with_its_reversal_and_leaves_a_tie(gap, share, margin):
+    one, half = at(1.0), at(0.5)
+    smooth = pair_loss(at(gap), one, margin, share).item()
+    shifted = gap - margin
+    expected = (1 - share) * softplus(-shifted) + share * softplus(shifted)
+    assert smooth == pytest.approx(expected, rel=1e-9, abs=1e-9)
+    assert torch.equal(pair_loss(at(gap), half, margin, share), tie_loss(at(gap)))
+
+
+@given(st.floats(0.05, 0.95))
+def test_item_losses_are_least_where_the_reward_says_the_probability(p):
+    logit = math.log(p / (1 - p))
+    best = bce_loss(at(logit), at(p)).item()
+    assert regression_loss(at(p), at(p)).item() == 0
+    for step in (-0.1, 0.1):
+        assert bce_loss(at(logit + step), at(p)).item() > best
+
+
+@given(gaps, st.floats(0, 1))
+def test_bce_equals_the_cross_entropy_restated(reward, target):
+    expected = target * softplus(-reward) + (1 - target) * softplus(reward)
+    assert bce_loss(at(reward), at(target)).item() == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+def test_a_mean_over_nothing_is_zero():
+    none = torch.zeros(0)
+    assert mean_of_means(none, none, torch.zeros(0, dtype=torch.long)).item() == 0

@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from training.block_loss import LOSSES
+from training.config import HeadConfig, LossConfig
 from training.model import RewardModel, weights_digest
 from training.run import main, train
 from warehouse.errors import TrainingError
@@ -41,6 +43,44 @@ def test_a_job_leaves_all_it_promises(config, write_job):
     assert set(metrics["validation"]) == set(config.dimensions)
     assert 0 < metrics["coverage"]["used"] <= metrics["coverage"]["pairs"]
     assert not list(job.glob("*.part"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "loss"),
+    [
+        ("attention", "bt"),
+        ("last-token", "summed-tie"),
+        ("mean-pool", "btt"),
+        ("max-pool", "regression"),
+        ("special-token", "bce"),
+        ("yes-token", "bt-wt+bce"),
+    ],
+)
+def test_other_heads_and_losses_train_and_come_back(kind, loss, config, write_job):
+    head = HeadConfig(kind, heads=4, word="Y")
+    job = write_job(replace(config, head=head, loss=LossConfig(loss, margin=1.0)))
+    result = train(job, quiet=True)
+    model = RewardModel.from_pretrained(job / "checkpoint")
+    assert weights_digest(model) == result["weights_sha256"]
+    parts = {f"{name}_loss" for name in LOSSES[loss].parts}
+    assert all(parts <= line.keys() for line in lines(job))
+    left = json.loads((job / "metrics.json").read_text())["left_out"]
+    assert set(left) == ({"win_tie"} if loss == "bt" else set())
+
+
+@pytest.mark.slow
+def test_the_embeddings_of_special_tokens_learn(config, write_job):
+    changed = replace(config, head=HeadConfig("special-token"))
+    fresh = RewardModel.create(changed)
+    job = write_job(changed)
+    train(job, quiet=True)
+    trained = RewardModel.from_pretrained(job / "checkpoint")
+    before, after = (
+        model.backbone.base.get_input_embeddings().weight[model.head.tokens]
+        for model in (fresh, trained)
+    )
+    assert bool((before != after).all())
 
 
 @pytest.mark.slow
