@@ -18,15 +18,14 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer
-from transformers.utils import logging as transformers_logging
 
 from training.backbones.pixels import PREPROCESSOR
 from training.config import FrameConfig, Part
+from training.quiet import silence
 from training.video import FramePolicy, Frames
 from warehouse.errors import TrainingError
 
-transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+silence()
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 

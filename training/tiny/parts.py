@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
-from transformers.utils import logging as transformers_logging
 
 from training.config import FRAME_TEXT
+from training.quiet import silence
 
-transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+silence()
 
 PAD = "<|endoftext|>"
 
