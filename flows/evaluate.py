@@ -124,15 +124,20 @@ def _judge(
     for dimension in sorted(set(items["dimension"])):
         mine = items[items["dimension"] == dimension]
         known = pairs[pairs["dimension"] == dimension]
+        clusters: list[str] = []
         threshold = tie_threshold(_part(mine, known, "validation", found.explicit)) or NO_THRESHOLD
         for split in (name for name in SPLITS if (mine["split"] == name).any()):
             key = {"model": judge.name, "dimension": dimension, "split": split}
             part = _part(mine, known, split, found.explicit)
             calibrated = SAME if split == "validation" else threshold
-            _add_pictures(found, key, part)
+            clusters += filter(None, [_add_pictures(found, key, part)])
             for group, smaller in [(None, part), *_groups(part, by)]:
                 rows = metrics_of(smaller, calibrated, seed)
                 found.metrics += [key | {"group": group} | row for row in rows]
+        if clusters:
+            found.warnings.append(
+                f"{judge.name}, {dimension}: scores cluster ({'; '.join(clusters)})"
+            )
 
 
 def _check_scored(
@@ -173,9 +178,7 @@ def _note_learned(
         mine = items[items["reward"].notna() & items["prompt_id"].isin(learned)]
         number, what = mine["item_id"].nunique(), "items have"
     if number:
-        found.notes.append(
-            f"{judge.name}: {number} {what} a prompt that the model was trained on"
-        )
+        found.notes.append(f"{judge.name}: {number} {what} a prompt that the model was trained on")
 
 
 def _part(items: pd.DataFrame, pairs: pd.DataFrame, split: str, explicit: bool) -> Part:
@@ -195,8 +198,8 @@ def _groups(part: Part, by: str | None) -> Iterator[tuple[str, Part]]:
         yield group, Part(items, part.pairs[inside], part.explicit)
 
 
-def _add_pictures(found: Evaluation, key: dict[str, Any], part: Part) -> None:
-    """What figures show of a part, and a warning where its scores cluster."""
+def _add_pictures(found: Evaluation, key: dict[str, Any], part: Part) -> str | None:
+    """Add what figures show of a part; a warning where its scores cluster."""
     items = part.items
     found.reliability += [key | asdict(each) for each in reliability_of(part).bins]
     ranked = by_rank(group_advantages(items["reward"], items["prompt_id"].tolist()))
@@ -212,9 +215,7 @@ def _add_pictures(found: Evaluation, key: dict[str, Any], part: Part) -> None:
             "clustered": seen.clustered,
         }
     )
-    if seen.warning:
-        where = f"{key['dimension']}, {key['split']}"
-        found.warnings.append(f"{key['model']}, {where}: {seen.warning}")
+    return f"{key['split']}: {seen.warning}" if seen.warning else None
 
 
 def _keep(store: Store, found: Evaluation, runs: Rows) -> None:
@@ -224,9 +225,7 @@ def _keep(store: Store, found: Evaluation, runs: Rows) -> None:
     are those of other models, have the same keys.
     """
     kept = {
-        run["model_id"]
-        for run in runs
-        if found.explicit or run["pair_set_id"] == found.pair_set_id
+        run["model_id"] for run in runs if found.explicit or run["pair_set_id"] == found.pair_set_id
     }
     schema = store.read("evaluations").drop_columns(["observed_at"]).schema
     rows = [

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from flows import evaluate_plots as plots
 from flows.evaluate import Evaluation, Rows
-from flows.evaluate_table import missing_reasons, side_by_side
+from flows.evaluate_table import MAIN, missing_reasons, side_by_side
 from flows.page import write_page
 
 
@@ -23,6 +23,7 @@ def page_of(found: Evaluation, path: Path) -> None:
     facts = {
         "found": found,
         "rows": rows,
+        "main": [row for row in rows if row["metric"] in MAIN],
         "columns": columns,
         "reasons": missing_reasons(found),
         "reliability": judged,

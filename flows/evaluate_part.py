@@ -1,4 +1,4 @@
-"""Every metric of one model on one part of a set: a dimension and split, or a group of its items."""
+"""Every metric of one model on one part of a set: a dimension and split, or a group in it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from training.metrics import (
     Interval,
@@ -51,15 +52,18 @@ class Part:
     """Win-lose pairs are the set's own; else every pass x fail of the items."""
 
     @property
-    def passed(self) -> np.ndarray[Any, np.dtype[np.float64]]:
+    def passed(self) -> NDArray[np.float64]:
+        """Rewards of the items that passed."""
         return self.items.loc[self.items["label"] == "pass", "reward"].to_numpy()
 
     @property
-    def failed(self) -> np.ndarray[Any, np.dtype[np.float64]]:
+    def failed(self) -> NDArray[np.float64]:
+        """Rewards of the items that failed."""
         return self.items.loc[self.items["label"] == "fail", "reward"].to_numpy()
 
     @property
     def win_lose(self) -> pd.DataFrame:
+        """The set's own win-lose pairs."""
         return self.pairs[self.pairs["kind"] == "win_lose"]
 
 
@@ -154,7 +158,7 @@ def _judged(pairs: pd.DataFrame) -> tuple[Any, Any]:
 
 
 def _has_both(judged: Any) -> bool:
-    return 0 < judged.sum() < len(judged)
+    return 0 < int(judged.sum()) < len(judged)
 
 
 def _spread(part: Part, seed: int) -> Iterator[Row]:

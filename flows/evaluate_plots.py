@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from flows.figures import (
@@ -34,7 +33,7 @@ COLORS = (PASS, FAIL, GREEN, VIOLET, "#56B4E9", "#E69F00", GREY)  # of models, i
 NAMES = {"validation": "validation", "test": "held-out prompts", "ood": "out of domain"}
 BINS = 40
 MOST_RANKS = 12
-LONGEST = 28  # letters of a name in a title
+LONGEST = 24  # letters of a model's name
 
 
 @styled
@@ -43,23 +42,17 @@ def distributions(rows: Rows, models: Sequence[str]) -> Figure:
 
     rows: passed, failed, unlabelled, levels, clustered.
     """
-    figure, panels = _grid(rows, models)
+    figure, panels = _panels(rows, "model", models, "items", "score")
     for axis, mine in panels:
         values = [each for row in mine for each in _all(row)]
         axis.hist(values, bins=_bins(values), color=PASS, alpha=0.65)
-        marked = sorted({score for row in mine for score, _ in row["levels"]})
         top = axis.get_ylim()[1]
-        axis.plot(marked, [1.05 * top] * len(marked), "v", color=FAIL, ms=5, clip_on=False)
-        axis.set_ylim(0, 1.1 * top)
+        marked = sorted({score for row in mine for score, _ in row["levels"]})
+        axis.plot(marked, [1.06 * top] * len(marked), "v", color=FAIL, ms=5)
+        axis.set_ylim(0, 1.14 * top)
         if any(row["clustered"] for row in mine):
-            axis.set_title(f"{axis.get_title(loc='left')} *", fontsize=10)
-    _label(panels, "score", "items")
-    figure.legend(
-        handles=[Patch(color=FAIL, label="a score of many items; * scores cluster")],
-        loc="outside upper right",
-        frameon=False,
-        fontsize=8,
-    )
+            axis.set_title("*", loc="right", pad=0)
+    color_key(figure, {"a score that many items share; * scores cluster": FAIL})
     return figure
 
 
@@ -67,18 +60,18 @@ def distributions(rows: Rows, models: Sequence[str]) -> Figure:
 def pass_and_fail(rows: Rows, models: Sequence[str]) -> Figure:
     """Rewards of pass and of fail items: filled in domain, a line out of domain (Fig. 3).
 
-    rows: passed, failed.
+    rows: passed, failed. Validation is shown where there is nothing else.
     """
-    figure, panels = _grid(rows, models)
+    out = [split for split in _splits(rows) if split == "ood"]
+    figure, panels = _panels(rows, "model", models, "share of items", "reward")
     for axis, mine in panels:
         bins = _bins([each for row in mine for each in row["passed"] + row["failed"]])
-        for row in mine:
+        for row in (each for each in mine if each["split"] in _splits(rows)):
             for label, color in (("failed", FAIL), ("passed", PASS)):
-                if row["split"] == "ood":
+                if row["split"] in out:
                     _share(axis, row[label], bins, color=color, lw=1.6)
-                elif row["split"] == "test":
+                else:
                     _share(axis, row[label], bins, color=color, alpha=0.4, fill=True)
-    _label(panels, "reward", "share of the items")
     color_key(figure, {"pass": PASS, "fail": FAIL})
     return figure
 
@@ -87,23 +80,15 @@ def pass_and_fail(rows: Rows, models: Sequence[str]) -> Figure:
 def reliability(rows: Rows, models: Sequence[str]) -> Figure:
     """How often the favourite wins against how often the model says so; on the line: as often.
 
-    rows: pairs, predicted, observed. A panel a split and dimension; a point's area says the pairs.
+    rows: low, pairs, predicted, observed. A point's area says the pairs.
     """
-    dimensions, splits = dimensions_of(rows), _splits(rows)
-    figure, axes = new_figure(len(splits), len(dimensions), 0.7 + 2.5 * len(splits))
-    keys = [(split, dimension) for split in splits for dimension in dimensions]
-    for axis, (split, dimension) in zip(axes, keys, strict=True):
+    figure, panels = _panels(rows, "split", _splits(rows), "favourite wins", "σ of the reward gap")
+    lowest = min(row["observed"] for _, here in panels for row in here)
+    for axis, here in panels:
         axis.plot([0.5, 1], [0.5, 1], color=GREY, lw=1, ls="--")
-        here = [row for row in rows if (row["split"], row["dimension"]) == (split, dimension)]
         for model, color in _colors(models).items():
-            mine = [row for row in here if row["model"] == model and row["pairs"]]
-            _reliable(axis, sorted(mine, key=lambda row: float(row["low"])), color)
-        axis.set_title(f"{words(dimension)}, {NAMES[split]}", fontsize=10)
-        axis.set(xlim=(0.48, 1.02), ylim=(-0.04, 1.04))
-    for axis in axes[-len(dimensions) :]:
-        axis.set_xlabel("σ of the reward gap")
-    for axis in axes[:: len(dimensions)]:
-        axis.set_ylabel("favourite wins")
+            _reliable(axis, [row for row in here if row["model"] == model], color)
+        axis.set(xlim=(0.48, 1.02), ylim=(min(0.4, lowest) - 0.04, 1.04))
     color_key(figure, {_short(model): color for model, color in _colors(models).items()})
     return figure
 
@@ -112,51 +97,49 @@ def reliability(rows: Rows, models: Sequence[str]) -> Figure:
 def advantages(rows: Rows, models: Sequence[str]) -> Figure:
     """Advantage within the items of a prompt, by rank (Fig. 4): 80 %, the middle half, the median.
 
-    rows: rank, items, low, quarter, median, three_quarters, high. A panel a split and dimension.
+    rows: rank, low, quarter, median, three_quarters, high.
     """
     shown = [row for row in rows if row["rank"] <= MOST_RANKS]
-    dimensions, splits = dimensions_of(shown), _splits(shown)
-    figure, axes = new_figure(len(splits), len(dimensions), 0.7 + 2.3 * len(splits))
-    keys = [(split, dimension) for split in splits for dimension in dimensions]
-    for axis, (split, dimension) in zip(axes, keys, strict=True):
+    figure, panels = _panels(shown, "split", _splits(shown), "advantage", "rank within the prompt")
+    for axis, here in panels:
         axis.axhline(0, color=GREY, lw=0.8)
         for number, (model, color) in enumerate(_colors(models).items()):
             aside = 0.7 * ((number + 0.5) / len(models) - 0.5)
-            for row in shown:
-                if (row["split"], row["dimension"], row["model"]) == (split, dimension, model):
+            for row in here:
+                if row["model"] == model:
                     _spread(axis, row, row["rank"] + aside, color)
-        axis.set_title(f"{words(dimension)}, {NAMES[split]}", fontsize=10)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    for axis in axes[-len(dimensions) :]:
-        axis.set_xlabel("rank within the prompt")
-    for axis in axes[:: len(dimensions)]:
-        axis.set_ylabel("advantage")
     color_key(figure, {_short(model): color for model, color in _colors(models).items()})
     return figure
 
 
-def _grid(rows: Rows, models: Sequence[str]) -> tuple[Figure, list[tuple[Axes, Rows]]]:
-    """A panel a model and dimension, with the rows of its splits in their order."""
+def _panels(
+    rows: Rows, by: str, lines: Sequence[str], up: str, across: str
+) -> tuple[Figure, list[tuple[Axes, Rows]]]:
+    """A line of panels each model or split, a panel a dimension, with the panel's rows.
+
+    by: `model` or `split`; lines: those wanted. up, across: what the axes show.
+    """
     dimensions = dimensions_of(rows)
-    figure, axes = new_figure(len(models), len(dimensions), 0.7 + 2.1 * len(models))
-    panels = []
-    keys = [(model, dimension) for model in models for dimension in dimensions]
-    for axis, (model, dimension) in zip(axes, keys, strict=True):
-        named = words(dimension) + (f", {_short(model)}" if len(models) > 1 else "")
-        axis.set_title(named, fontsize=10)
-        mine = [row for row in rows if (row["model"], row["dimension"]) == (model, dimension)]
-        panels.append((axis, sorted(mine, key=lambda row: SPLITS.index(row["split"]))))
+    figure, axes = new_figure(len(lines), len(dimensions), 0.8 + 2.1 * len(lines))
+    keys = [(line, dimension) for line in lines for dimension in dimensions]
+    panels: list[tuple[Axes, Rows]] = []
+    for axis, (line, dimension) in zip(axes, keys, strict=True):
+        mine = [row for row in rows if (row[by], row["dimension"]) == (line, dimension)]
+        panels.append((axis, sorted(mine, key=_in_order)))
+        if line == lines[0]:
+            axis.set_title(words(dimension))
+        if line == lines[-1]:
+            axis.set_xlabel(across)
+        if dimension == dimensions[0]:
+            named = by == "split" or len(lines) > 1
+            axis.set_ylabel(f"{NAMES.get(line, _short(line))}\n{up}" if named else up)
     return figure, panels
 
 
-def _label(panels: Sequence[tuple[Axes, Rows]], across: str, up: str) -> None:
-    for axis, _ in panels:
-        grid = axis.get_subplotspec()
-        assert grid is not None
-        if grid.is_first_col():
-            axis.set_ylabel(up)
-        if grid.is_last_row():
-            axis.set_xlabel(across)
+def _in_order(row: dict[str, Any]) -> tuple[int, str, float]:
+    """By split, model and rank or bin, whatever order rows came in."""
+    return SPLITS.index(row["split"]), row["model"], float(row.get("rank", row.get("low", 0)))
 
 
 def _all(row: dict[str, Any]) -> list[float]:

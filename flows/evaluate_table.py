@@ -9,6 +9,9 @@ from flows.evaluate_part import METRICS
 from warehouse.contracts import SPLITS
 
 COUNTS = ("pairs", "items")
+MAIN = frozenset(
+    {*COUNTS, "acc", "acc_ties", "equal_share", "margin", "auc", "pass_relative", "ece"}
+)
 MISSING = "–"
 WHOLE = frozenset({"levels", *COUNTS})  # numbers without decimals
 Row = dict[str, Any]
@@ -27,10 +30,13 @@ def side_by_side(found: Evaluation) -> tuple[list[Row], list[str]]:
         place = table.setdefault(_place(found, row), _head(row))
         place[row["split"]] = cell(row, star)
     rows = [table[key] for key in sorted(table)]
-    several = len(found.models) > 1
-    grouped = any(row["group"] for row in rows)
-    names = ["dimension", *(["group"] if grouped else []), "metric", *(["model"] if several else [])]
-    return rows, [*names, *splits]
+    wanted = {
+        "dimension": True,
+        "group": any(row["group"] for row in rows),
+        "metric": True,
+        "model": len(found.models) > 1,
+    }
+    return rows, [*(name for name, shown in wanted.items() if shown), *splits]
 
 
 def cell(row: Row, star: str = "") -> str:

@@ -116,7 +116,9 @@ def _number(row: dict[str, str], place: str) -> float:
     except ValueError:
         score = math.nan
     if not math.isfinite(score):
-        raise TrainingError(f"{place}: {name} is {row[name]!r}, no finite number; leave the row out")
+        raise TrainingError(
+            f"{place}: {name} is {row[name]!r}, no finite number; leave the row out"
+        )
     return score
 
 

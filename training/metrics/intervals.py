@@ -44,7 +44,7 @@ def bootstrap(
     Returns: name -> interval; its ends are None where fewer than two prompts are there.
     """
     (point,) = statistics(np.ones((1, prompts)))
-    sample = np.empty((0, len(names)))
+    sample: Floats = np.empty((0, len(names)))
     if prompts > 1:  # one prompt, or none, leaves nothing to draw
         rng = np.random.default_rng(seed)
         draws = rng.multinomial(prompts, np.full(prompts, 1 / prompts), REPLICATES).astype(float)
@@ -123,7 +123,8 @@ def share_interval(
 
     def statistics(draws: Floats) -> Floats:
         count, total = summed(rows, times(draws)).T
-        return (total / np.where(count > 0, count, np.nan))[:, None]
+        share: Floats = total / np.where(count > 0, count, np.nan)
+        return share[:, None]
 
     return bootstrap(("share",), statistics, number, len(value), seed)["share"]
 
@@ -196,4 +197,5 @@ def _ratios(totals: Floats) -> Floats:
     """(B, 4) totals to the four metrics; NaN where no pair was drawn."""
     pairs, right, equal, gap = totals.T
     counts = np.where(pairs > 0, pairs, np.nan)
-    return np.stack([right, equal, gap, right + equal / 2], axis=1) / counts[:, None]
+    ratios: Floats = np.stack([right, equal, gap, right + equal / 2], axis=1) / counts[:, None]
+    return ratios

@@ -20,7 +20,8 @@ RESOLUTION = 1e-3
 # levels lose. Rounding to bf16 stays below 1 % (scores around 4 to 8, spread 1).
 CLUSTERED = 0.05
 FEWEST = 20  # items; of fewer, some chance equality would already be 5 %
-MARKED = 0.05  # share of the items that makes a level worth a mark in a figure
+# A level is worth a mark in a figure that holds so many of the items.
+MARKED, MARKED_ITEMS = 0.05, 3
 
 
 @dataclass(frozen=True)
@@ -42,15 +43,12 @@ class ScoreLevels:
 
     @property
     def warning(self) -> str | None:
-        """What to tell the reader, where scores cluster."""
+        """How much scores cluster, where they do."""
         if not self.clustered:
             return None
         assert self.equal_items is not None
         levels = "1 level" if self.levels == 1 else f"{self.levels} levels"
-        return (
-            f"scores cluster: {self.items} items on {levels}, {self.equal_items:.0%} of the pairs"
-            " of items on one level"
-        )
+        return f"{self.items} items on {levels}, {self.equal_items:.0%} of their pairs on one level"
 
 
 def score_levels(rewards: ArrayLike) -> ScoreLevels:
@@ -73,6 +71,6 @@ def score_levels(rewards: ArrayLike) -> ScoreLevels:
     _, first, counts = np.unique(cells, return_index=True, return_counts=True)
     pairs = number * (number - 1)
     equal = int((counts.astype(np.int64) * (counts - 1)).sum()) / pairs if pairs else None
-    held = (counts > 1) & (counts >= MARKED * number)
+    held = counts >= max(MARKED_ITEMS, MARKED * number)
     marked = zip(reward[first][held].tolist(), (counts[held] / number).tolist(), strict=True)
     return ScoreLevels(number, len(counts), equal, tuple(marked))
