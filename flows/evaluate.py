@@ -14,7 +14,7 @@ from flows.evaluate_part import Part, metrics_of, reliability_of, tie_threshold
 from flows.held_out import HeldOut, Judge, held_out, learned_prompts, own_judge, rewarded
 from flows.other_scores import read_scores
 from flows.pair import newest_pair_set
-from flows.train import newest_model
+from flows.train import Progress, newest_model
 from training.metrics import by_rank, group_advantages, score_levels
 from warehouse.contracts import SPLITS
 from warehouse.errors import StoreError, TrainingError
@@ -57,6 +57,7 @@ def evaluate(
     scores: Sequence[Path] = (),
     seed: int = 0,
     dry_run: bool = False,
+    progress: Progress = lambda _done, _total: None,
 ) -> Evaluation:
     """How well models order pass above fail: on held-out prompts and out of domain.
 
@@ -80,7 +81,8 @@ def evaluate(
         judges += read.judges()
         found.notes += [f"no pair of dimension {name} in the set" for name in sorted(read.left_out)]
     _refuse_namesakes(judges)
-    for judge in judges:
+    for number, judge in enumerate(judges):
+        progress(number, len(judges))
         _judge(found, store, held, judge, by=by, seed=seed)
     if not dry_run:
         _keep(store, found, runs)

@@ -32,7 +32,7 @@ def side_by_side(found: Evaluation) -> tuple[list[Row], list[str]]:
     rows = [table[key] for key in sorted(table)]
     wanted = {
         "dimension": True,
-        "group": any(row["group"] for row in rows),
+        "group": any(row["group"] is not None for row in found.metrics),
         "metric": True,
         "model": len(found.models) > 1,
     }
@@ -82,7 +82,8 @@ def _place(found: Evaluation, row: Row) -> tuple[Any, ...]:
 
 
 def _head(row: Row) -> Row:
-    return {name: row[name] for name in ("dimension", "group", "metric", "model")}
+    head = {name: row[name] for name in ("dimension", "metric", "model")}
+    return head | {"group": "all" if row["group"] is None else row["group"]}
 
 
 def _part(row: Row) -> tuple[str, str, str]:

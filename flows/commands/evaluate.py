@@ -57,20 +57,22 @@ def evaluate(
     """
     from dataclasses import asdict
 
-    from flows.console import say, show_json, show_rows
+    from flows.console import progress, say, show_json, show_rows
     from flows.evaluate import evaluate as run
     from flows.evaluate_table import missing_reasons, side_by_side
 
     if page is not None and page.is_dir():
         raise typer.BadParameter(f"--page {page} is a folder; name a file in it")
-    found = run(
-        settings_of(context).store,
-        models=model or [None],
-        pair_set=pair_set,
-        by=by,
-        scores=scores or (),
-        dry_run=dry_run,
-    )
+    with progress("evaluating models") as advance:
+        found = run(
+            settings_of(context).store,
+            models=model or [None],
+            pair_set=pair_set,
+            by=by,
+            scores=scores or (),
+            dry_run=dry_run,
+            progress=advance,
+        )
     if page is not None and not dry_run:
         from flows.evaluate_page import page_of
 

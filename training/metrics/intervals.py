@@ -40,16 +40,19 @@ def bootstrap(
 
     statistics: takes (B, G) how often each prompt was drawn, gives (B, K) a number for each of the
         K names, NaN where it is undefined; such draws are left out. All ones is the point.
-    values: numbers that one draw needs; draws go together while they stay below BATCH.
+    values: numbers that one draw needs; as many draws go together as stay below BATCH.
     Returns: name -> interval; its ends are None where fewer than two prompts are there.
     """
     (point,) = statistics(np.ones((1, prompts)))
-    sample: Floats = np.empty((0, len(names)))
-    if prompts > 1:  # one prompt, or none, leaves nothing to draw
-        rng = np.random.default_rng(seed)
-        draws = rng.multinomial(prompts, np.full(prompts, 1 / prompts), REPLICATES).astype(float)
-        parts = np.array_split(draws, min(REPLICATES, 1 + REPLICATES * values // BATCH))
-        sample = np.concatenate([statistics(part) for part in parts])
+    parts = [np.empty((0, len(names)))]
+    several = prompts > 1  # one prompt, or none, leaves nothing to draw
+    together = max(1, BATCH // max(1, values, prompts))
+    rng = np.random.default_rng(seed)
+    for at in range(0, REPLICATES if several else 0, together):
+        size = min(together, REPLICATES - at)
+        draws = rng.multinomial(prompts, np.full(prompts, 1 / prompts), size)
+        parts.append(statistics(draws.astype(float)))
+    sample = np.concatenate(parts)
     return {
         name: _interval(float(value), column[~np.isnan(column)])
         for name, value, column in zip(names, point, sample.T, strict=True)
