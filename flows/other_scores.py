@@ -99,6 +99,9 @@ def _lines(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def _check_columns(file: Path, columns: Sequence[str]) -> None:
+    twice = sorted({name for name in columns if columns.count(name) > 1})
+    if twice:
+        raise TrainingError(f"{file} has the column {twice[0]!r} twice; keep one")
     for names, what in ((ITEM, "which item"), (SCORE, "its score")):
         here = [name for name in names if name in columns]
         if len(here) != 1:
@@ -143,13 +146,21 @@ class _Items:
                 raise TrainingError(f"{place}: no item {row['item_id']!r} in the warehouse")
             return row["item_id"]
         path = row["path"]
-        found = self.at.get(path) or self.at.get(str((folder / path).absolute().resolve()), [])
+        found = self.at.get(path) or self.at.get(_real(folder / path), [])
         if len(found) != 1:
             those = f"{len(found)} items have" if found else "no item has"
             raise TrainingError(
                 f"{place}: {those} the video {path!r}; name the item in a column item_id"
             )
         return found[0]
+
+
+def _real(path: Path) -> str:
+    """Where a path leads; empty where it is no path, as with a zero byte."""
+    try:
+        return str(path.resolve())
+    except (OSError, ValueError):
+        return ""
 
 
 def _frame(given: Given) -> pd.DataFrame:

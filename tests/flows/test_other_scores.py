@@ -21,12 +21,18 @@ ITEM = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def store(tmp_path):
-    """A warehouse of a few items with hostile names."""
-    store = Store(tmp_path / "home")
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Where the videos and the files of scores lie."""
+    return tmp_path_factory.mktemp("scores")
+
+
+@pytest.fixture(scope="module")
+def store(folder):
+    """A warehouse of a few items with hostile names, which nobody writes to."""
+    store = Store(folder / "home")
     prompt = {"prompt_id": "p", "text": "a ball", "attributes": "{}"}
-    there = {"a": tmp_path / "a.mp4", 'b, "🎬"\n': tmp_path / "b.mp4", "c": tmp_path / "b.mp4"}
+    there = {"a": folder / "a.mp4", 'b, "🎬"\n': folder / "b.mp4", "c": folder / "b.mp4"}
     rows = [{"item_id": name, "uri": str(path)} | ITEM for name, path in there.items()]
     with store.writing("items"):
         store.append("prompts", pa.Table.from_pylist([prompt]))
@@ -35,11 +41,11 @@ def store(tmp_path):
 
 
 @pytest.fixture
-def told(store, tmp_path):
+def told(store, folder):
     """Models and rewards of files with these texts."""
 
     def tell(*texts):
-        files = [tmp_path / f"model-{number}.csv" for number in range(len(texts))]
+        files = [folder / f"model-{number}.csv" for number in range(len(texts))]
         for file, text in zip(files, texts, strict=True):
             file.write_bytes(text if isinstance(text, bytes) else text.encode())
         read = read_scores(store, files, DIMENSIONS)
@@ -72,8 +78,8 @@ def test_ids_hold_commas_quotes_emoji_and_line_breaks_and_a_spreadsheet_s_mark_i
     assert told(text)["model-0"][('b, "🎬"\n', "looks")] == -0.2
 
 
-def test_a_path_names_the_item_whose_video_it_is_whole_or_from_the_file_s_folder(told, tmp_path):
-    for path in (tmp_path / "a.mp4", "a.mp4", "./a.mp4", f"../{tmp_path.name}/a.mp4"):
+def test_a_path_names_the_item_whose_video_it_is_whole_or_from_the_file_s_folder(told, folder):
+    for path in (folder / "a.mp4", "a.mp4", "./a.mp4", f"../{folder.name}/a.mp4"):
         assert ("a", "looks") in told(f"path,score\n{path},1\n")["model-0"]
 
 
@@ -89,6 +95,8 @@ BAD = {
     "item_id,rank\na,1\n": "neither reward nor score",
     "item_id,reward,score\na,1,1\n": "both reward and score",
     "item_id,path,score\na,a.mp4,1\n": "both item_id and path",
+    "item_id,score,score\na,1,2\n": "the column 'score' twice",
+    "path,score\n\0,1\n": "line 2: no item has the video",
     "": "neither item_id nor path among its columns (none)",
     "item_id,score\n": "no row below its head",
     "item_id,score\na,1\nz,1\n": "line 3: no item 'z' in the warehouse",
@@ -126,6 +134,16 @@ def test_a_score_given_in_an_earlier_file_is_a_duplicate_that_names_both(told):
 def test_a_file_that_is_not_there_is_named(store, tmp_path):
     with pytest.raises(TrainingError, match=r"nowhere.csv cannot be read"):
         read_scores(store, [tmp_path / "nowhere.csv"], DIMENSIONS)
+
+
+def test_the_order_of_rows_does_not_matter(store, tmp_path):
+    rows = [f"{item},{dimension},1.5" for item in "ac" for dimension in DIMENSIONS]
+    tables = []
+    for lines in (rows, rows[::-1]):
+        (tmp_path / "m.csv").write_text("\n".join(["item_id,dimension,score", *lines]))
+        (judge,) = read_scores(store, [tmp_path / "m.csv"], DIMENSIONS).judges()
+        tables.append(judge.rewards)
+    assert tables[0].equals(tables[1])
 
 
 # Beside our models

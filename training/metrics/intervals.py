@@ -44,7 +44,7 @@ def bootstrap(
     Returns: name -> interval; its ends are None where fewer than two prompts are there.
     """
     (point,) = statistics(np.ones((1, prompts)))
-    parts = [np.empty((0, len(names)))]
+    parts: list[Floats] = [np.empty((0, len(names)))]
     several = prompts > 1  # one prompt, or none, leaves nothing to draw
     together = max(1, BATCH // max(1, values, prompts))
     rng = np.random.default_rng(seed)

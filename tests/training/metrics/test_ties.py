@@ -9,14 +9,14 @@ from training.metrics import accuracy_with_ties, calibrate_ties, judged_right
 from warehouse.errors import TrainingError
 
 LENGTHS = (1, 2, 3, 5, 8, 13, 21, 34, 55, 89)
-CASES = 1000  # of each length: 10,000 in all
+CASES = 1000  # of each length: 10,000 with equal gaps, and 10,000 without
 
 
 def cases(length, *, equal_gaps):
     """(C, P) judgements and gaps; equal gaps lie on a coarse grid, zero among them."""
     rng = np.random.default_rng([length, equal_gaps])
-    judged = rng.integers(-1, 2, (CASES // 2, length))
-    gaps = rng.normal(judged * rng.random((CASES // 2, 1)), 1.0)
+    judged = rng.integers(-1, 2, (CASES, length))
+    gaps = rng.normal(judged * rng.random((CASES, 1)), 1.0)
     return judged, np.round(2 * gaps) / 2 if equal_gaps else gaps
 
 
