@@ -8,7 +8,18 @@ from typing import Annotated
 
 import typer
 
-from flows.commands import agreement, annotate, demo, flows, ingest, pairs, trace, train, warehouse
+from flows.commands import (
+    agreement,
+    annotate,
+    demo,
+    evaluate,
+    flows,
+    ingest,
+    pairs,
+    trace,
+    train,
+    warehouse,
+)
 
 app = typer.Typer(
     name="soli",
@@ -68,7 +79,7 @@ app.add_typer(agreement.consensus, name="consensus")
 app.add_typer(pairs.app, name="pairs")
 app.command("train")(train.train)
 app.command("score")(train.score)
-app.command("evaluate")(train.evaluate)
+app.command("evaluate")(evaluate.evaluate)
 app.command("trace")(trace.trace)
 app.add_typer(warehouse.app, name="warehouse")
 app.add_typer(flows.app, name="flows")

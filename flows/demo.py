@@ -26,6 +26,7 @@ from annotation.members import sign_up
 from flows import annotate, items, measure, pair, people, train
 from flows.choose import chosen_method
 from flows.console import progress, say, show_rows
+from flows.evaluate import evaluate
 from flows.ingest import Ingested
 from flows.meter import Meter, Step
 from flows.report import Learned, example_item, write_report
@@ -239,7 +240,7 @@ def score_items(settings: Settings, model_id: str) -> str:
     with progress("scoring") as advance:
         _, scores, unreadable = train.score(settings.store, model=model_id, progress=advance)
     assert not unreadable, unreadable[0]
-    train.evaluate(settings.store, model=model_id)
+    evaluate(settings.store, models=[model_id])
     pushed = annotate.push_scores(settings, model_id)
     return f"{scores.num_rows} rewards, {pushed} predictions"
 

@@ -1,4 +1,4 @@
-"""Train, score, evaluate: from a pair set to a model, its rewards, and how good they are.
+"""Train and score: from a pair set to a model and its rewards.
 
 Training runs in a process of its own (`python -m training.run`), as it does under torchrun.
 """
@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from flows.choose import by_start
 from flows.pair import checked, newest_pair_set
 from warehouse.digest import canonical_json, value_digest
-from warehouse.errors import StoreError, TrainingError
+from warehouse.errors import TrainingError
 from warehouse.face import publish
 from warehouse.lease import lease
 from warehouse.store import Store
@@ -255,58 +255,3 @@ def score(
         store.append("scores", table)
         publish(store)
     return run, table, unreadable.to_pylist()
-
-
-def evaluate(
-    store: Store, *, model: str | None = None, seed: int = 0, dry_run: bool = False
-) -> tuple[dict[str, Any], pa.Table]:
-    """How well a model orders pass above fail: held-out prompts and out of domain.
-
-    Every pass x fail pair of a split counts, intervals are drawn by prompt.
-    Returns: the model's row of `runs`, and rows of the contract `evaluations`.
-    Raises: StoreError where the model has given no held-out item a reward yet.
-    """
-    from training.metrics import split_intervals, split_metrics
-
-    run = newest_model(store, model)
-    rows = store.query(
-        "SELECT dimension, split, reward, label, prompt_id FROM rewards"
-        " WHERE model_id = $m AND split IN ('validation', 'test', 'ood')"
-        " ORDER BY dimension, split, item_id",
-        {"m": run["model_id"]},
-    ).to_pandas()
-    if rows.empty:
-        raise StoreError(
-            f"model {run['model_id']} has no reward of a held-out item; run `soli score` first, or"
-            " train on a pair set with a validation, test or ood split"
-        )
-    found = []
-    for (dimension, split), part in rows.groupby(["dimension", "split"]):
-        passed = (part["label"] == "pass").to_numpy()
-        reward = part["reward"].to_numpy()
-        whole = split_metrics(reward[passed], reward[~passed])
-        intervals = split_intervals(reward, passed, part["prompt_id"].tolist(), seed=seed)
-        for metric, interval in intervals.items():
-            found.append(
-                {
-                    "model_id": run["model_id"],
-                    "pair_set_id": run["pair_set_id"],
-                    "dimension": dimension,
-                    "split": split,
-                    "metric": metric,
-                    "value": interval.value,
-                    "low": interval.low,
-                    "high": interval.high,
-                    "reason": whole.reason,
-                    "pairs": whole.pairs,
-                    "items": whole.items,
-                }
-            )
-    schema = store.read("evaluations").drop_columns(["observed_at"]).schema
-    table = pa.Table.from_pylist(found, schema=schema)
-    if dry_run:
-        return run, table
-    with store.writing("write the evaluation"):
-        store.append("evaluations", table)
-        publish(store)
-    return run, table

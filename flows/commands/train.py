@@ -1,19 +1,13 @@
-"""soli train, soli score, soli evaluate."""
+"""soli train, soli score."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from flows.commands.common import DryRun, Json, settings_of
-from warehouse.wording import counted
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from warehouse.store import Store
 
 Model = Annotated[
     str | None, typer.Option(help="Model id or the start of it (default: the newest).")
@@ -112,58 +106,3 @@ def score(
         show_json(result | {"not scored": unreadable})
     else:
         show_rows([result], list(result))
-
-
-def evaluate(
-    context: typer.Context,
-    *,
-    model: Model = None,
-    pair_set: Annotated[
-        str | None,
-        typer.Option(help="Take this set's own win-lose pairs, such as an imported one's."),
-    ] = None,
-    json: Json = False,
-    dry_run: DryRun = False,
-) -> None:
-    """Measure how well a model orders pass above fail, on held-out prompts and out of domain.
-
-    ACC is the share of pass x fail pairs with the higher reward on the pass item (equal counts as
-    wrong), with a 95 % interval drawn by prompt. With --pair-set it is the share of that set's own
-    win-lose pairs, those in train left out.
-
-    \b
-    Examples:
-      soli evaluate
-      soli evaluate --model 3f2a --json
-      soli evaluate --pair-set 4be1
-    """
-    from flows.console import show_json, show_rows
-
-    store = settings_of(context).store
-    if pair_set is None:
-        from flows.train import evaluate as run
-
-        row, table = run(store, model=model, dry_run=dry_run)
-    else:
-        row, table = _of_pairs(store, pair_set, model, dry_run=dry_run)
-    if json:
-        show_json(table.to_pylist())
-        return
-    columns = ("dimension", "split", "metric", "value", "low", "high", "pairs", "items", "reason")
-    show_rows(table.to_pylist(), columns, f"Model {row['model_id']}")
-
-
-def _of_pairs(
-    store: Store, pair_set: str, model: str | None, *, dry_run: bool
-) -> tuple[dict[str, Any], pa.Table]:
-    from flows.console import say
-    from flows.evaluate_pairs import evaluate_pairs
-
-    found = evaluate_pairs(store, pair_set, model=model, dry_run=dry_run)
-    if found.unscored:
-        why = "left out: an item has no reward"
-        say(counted(found.unscored, f"win-lose pair is {why}", f"win-lose pairs are {why}"))
-    if found.learned:
-        what = "a prompt that the model was trained on"
-        say(counted(found.learned, f"pair holds {what}", f"pairs hold {what}"))
-    return found.run, found.rows

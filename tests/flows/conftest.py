@@ -214,7 +214,7 @@ def hand_made_model(store, pair_set_id):
     """A run, its curve, and rewards that mostly follow the labels: `runs`, `scores`."""
     import pyarrow as pa
 
-    from flows.train import evaluate
+    from flows.evaluate import evaluate
     from warehouse.face import publish
 
     job = store.home / "runs" / "feedfacefeedface"
@@ -243,7 +243,7 @@ def hand_made_model(store, pair_set_id):
     ]
     store.append("runs", pa.Table.from_pylist([run]))
     store.append("scores", pa.Table.from_pylist(rewards))
-    evaluate(store, model=MODEL)
+    evaluate(store, models=[MODEL])
     publish(store)
 
 
@@ -311,6 +311,6 @@ def no_faces(monkeypatch):
         "measure",
         "pair",
         "pair_imports",
-        "evaluate_pairs",
+        "evaluate",
     ):
         monkeypatch.setattr(f"flows.{module}.publish", lambda store: None)

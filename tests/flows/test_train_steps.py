@@ -10,6 +10,7 @@ import pytest
 
 from flows import train as steps
 from flows.encoding import write_clip
+from flows.evaluate import evaluate
 from warehouse.errors import StoreError, TrainingError
 from warehouse.store import Store
 
@@ -55,7 +56,7 @@ def test_what_a_model_has_scored_is_not_to_be_scored_again(small):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"recipe": "enormous"}, "no recipe 'enormous'; the recipes are paper-1b, tiny, tiny-test"),
+        ({"recipe": "enormous"}, "no recipe 'enormous'; the recipes are paper-14b, paper-14b-blocks, paper-1b"),
         ({"recipe": "paper-1b"}, "name its folder with --base-model"),
     ],
 )
@@ -86,7 +87,7 @@ def test_evaluating_before_scoring_says_what_to_do(small):
     run = store.read("runs").drop_columns(["observed_at"]).to_pylist()[0]
     store.append("runs", pa.Table.from_pylist([run | {"model_id": "fresh"}]))
     with pytest.raises(StoreError, match=r"model fresh has no reward .* `soli score` first"):
-        steps.evaluate(store)
+        evaluate(store)
 
 
 # The four real clips
@@ -212,7 +213,7 @@ def test_the_four_real_clips_go_through_every_step_that_takes_a_video(
     manifest = soli("pairs", "build")
     model = trained_once(soli)
     scored_once(soli, count)
-    accuracies = [row for row in soli("evaluate") if row["metric"] == "acc"]
+    accuracies = [row for row in soli("evaluate")["metrics"] if row["metric"] == "acc"]
     assert {row["dimension"] for row in accuracies} == set(DIMENSIONS)
     for name in CLIPS:
         traced(soli, name, model, manifest["pair_set_id"])
