@@ -98,7 +98,8 @@ def _data(
 ) -> tuple[SplitData, SplitData]:
     """Train and validation, the only splits that training ever reads."""
     media = read_media(job / "media.parquet")
-    cache = FrameCache(config.frame_cache or job / "frames", model.spec.frames)
+    folder = config.frame_cache or job / "frames"
+    cache = FrameCache(folder, model.spec.frames, most_bytes=config.frame_cache_bytes)
     loaded = []
     for name in TRAINING_SPLITS:
         split = read_split(config.pair_set, config.dimensions, name)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from training.model import RewardModel, weights_digest
 from training.progress import Advance, silent
-from training.video import FrameCache, Frames, read_frames
+from training.video import Clip, FrameCache, read_clip
 from warehouse.errors import TrainingError
 
 BATCH_ITEMS = 16
@@ -91,7 +91,7 @@ def score(
         batch = []
         for row in rows[start : start + BATCH_ITEMS]:
             try:
-                batch.append((row, _frames(model, row, cache)))
+                batch.append((row, _clip(model, row, cache)))
             except TrainingError as error:
                 if on_error == "raise":
                     raise
@@ -113,15 +113,15 @@ def _rows(media: pa.Table) -> list[Row]:
     return rows
 
 
-def _frames(model: RewardModel, row: Row, cache: FrameCache | None) -> Frames:
+def _clip(model: RewardModel, row: Row, cache: FrameCache | None) -> Clip:
     if cache:
-        return cache.frames(row["path"], row.get("media_sha256"))
-    return read_frames(row["path"], model.spec.frames)
+        return cache.clip(row["path"], row.get("media_sha256"))
+    return read_clip(row["path"], model.spec.frames)
 
 
-def _rewards(model: RewardModel, batch: list[tuple[Row, Frames]]) -> Rewards:
+def _rewards(model: RewardModel, batch: list[tuple[Row, Clip]]) -> Rewards:
     """Rewards (B, Q) of items that were read."""
-    clips = [torch.from_numpy(np.array(frames)) for _, frames in batch]
+    clips = [torch.from_numpy(np.array(clip.frames)) for _, clip in batch]
     rewards = model.rewards([row["prompt"] for row, _ in batch], clips)
     result: Rewards = rewards.double().numpy()
     return result

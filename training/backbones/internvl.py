@@ -50,7 +50,9 @@ class InternVL(Backbone):
     def policy(self, frames: FrameConfig) -> FramePolicy:
         """Frames at this checkpoint's size."""
         size = self.pixels
-        return FramePolicy(frames.count, size.height, size.width, frames.sampling, frames.fps)
+        return FramePolicy(
+            frames.count, size.height, size.width, frames.sampling, frames.fps, frames.store
+        )
 
     def clip_tokens(self, clip: Shape, frame_text: str) -> list[int]:
         """Each frame's text and its image tokens."""
