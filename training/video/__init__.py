@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from training.video.cache import FrameCache, Kept, read_clip
 from training.video.decode import Clip, Frames, decode, file_digest, resize
-from training.video.fill import cores, fill
+from training.video.filling import cores, fill
 from training.video.policy import FramePolicy, choose, frame_indices
 
 __all__ = [

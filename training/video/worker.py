@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, Self
 
@@ -43,7 +44,7 @@ class Worker:
     def __exit__(self, *_: object) -> None:
         if self._process:
             self._process.kill()
-            self._process.communicate()
+            _ended(self._process)
 
     def keep(self, source: Source) -> Kept | TrainingError:
         """Have a clip decoded; an error where it cannot be, or where the process died of it.
@@ -54,7 +55,7 @@ class Worker:
             self._process = _start(self._cache)
         line = _asked(self._process, list(source))
         if not line:
-            code, self._process = self._process.wait(), None
+            code, self._process = _ended(self._process), None
             return TrainingError(
                 f"video {source[0]}: the process that decoded it died (exit code {code}); run"
                 " again, and fetch the video again if it stays so"
@@ -81,7 +82,7 @@ def _start(cache: FrameCache) -> subprocess.Popen[str]:
     }
     if _asked(process, settings).strip() != READY:
         raise TrainingError(
-            f"no process to decode with could be started (exit code {process.wait()}); its own"
+            f"no process to decode with could be started (exit code {_ended(process)}); its own"
             " words stand above"
         )
     return process
@@ -97,6 +98,13 @@ def _asked(process: subprocess.Popen[str], value: object) -> str:
         return process.stdout.readline()
     except (BrokenPipeError, ValueError):  # ValueError: we have closed it
         return ""
+
+
+def _ended(process: subprocess.Popen[str]) -> int:
+    """Exit code of a process that has ended or is about to; its pipes are closed."""
+    with suppress(BrokenPipeError), process:
+        process.wait()
+    return process.wait()
 
 
 def serve(lines: Iterable[str]) -> Iterator[str]:
