@@ -44,6 +44,7 @@ def score(
     *,
     on_error: Literal["raise"] = ...,
     frame_cache: str | Path | None = ...,
+    frame_cache_bytes: int | None = ...,
     weights_sha256: str | None = ...,
 ) -> pa.Table: ...
 @overload
@@ -54,6 +55,7 @@ def score(
     *,
     on_error: Literal["report"],
     frame_cache: str | Path | None = ...,
+    frame_cache_bytes: int | None = ...,
     weights_sha256: str | None = ...,
 ) -> tuple[pa.Table, pa.Table]: ...
 def score(
@@ -63,6 +65,7 @@ def score(
     *,
     on_error: Literal["raise", "report"] = "raise",
     frame_cache: str | Path | None = None,
+    frame_cache_bytes: int | None = None,
     weights_sha256: str | None = None,
 ) -> pa.Table | tuple[pa.Table, pa.Table]:
     """Rewards of every item in every dimension of a checkpoint.
@@ -71,6 +74,7 @@ def score(
     on_error: `raise` ends at the first clip that cannot be read; `report` leaves such clips out and
         returns a second table (item_id, reason) that names them.
     frame_cache: folder of decoded frames, as training uses it; None decodes without keeping.
+    frame_cache_bytes: size of that folder above which clips not used for longest are removed.
     weights_sha256: digest that the checkpoint's weights must have, as training recorded it.
     Returns: (item_id, dimension, reward), by item and then in the checkpoint's order of dimensions;
         the same whatever the order of the rows.
@@ -83,7 +87,9 @@ def score(
             f" {weights_sha256[:16]}); restore the checkpoint, or train again"
         )
     rows = _rows(media)
-    cache = FrameCache(frame_cache, model.spec.frames) if frame_cache else None
+    cache = None
+    if frame_cache:
+        cache = FrameCache(frame_cache, model.spec.frames, most_bytes=frame_cache_bytes)
     rewards: list[Rewards] = []
     scored: list[str] = []
     bad: list[dict[str, str]] = []
