@@ -24,6 +24,8 @@ from training.progress import Advance
 from training.video import FrameCache, Kept, cores, fill
 from warehouse.errors import TrainingError
 
+NAMED = 10  # bad clips that an error names
+
 Numbers = NDArray[np.int64]
 Batch = tuple[Tensor, Tensor, list[Tensor]]
 """Token ids and mask (B, S), and B clips, uint8 (T, H, W, 3)."""
@@ -103,11 +105,12 @@ def _on_device(batch: Batch, model: RewardModel) -> Batch:
 
 
 def _readable(found: Sequence[Kept | TrainingError]) -> list[Kept]:
-    """What is kept of each clip. Raises: TrainingError naming the first that is not."""
+    """What is kept of each clip. Raises: TrainingError naming those that are not."""
     bad = [outcome for outcome in found if isinstance(outcome, TrainingError)]
     if bad:
-        others = f" ({len(bad) - 1} more of {len(found)} clips: {bad[1]} …)" if bad[1:] else ""
-        raise TrainingError(f"{bad[0]}{others}")
+        reasons = "; ".join(map(str, bad[:NAMED])) + (" …" if bad[NAMED:] else "")
+        count = f"{len(bad)} of {len(found)} clips cannot be read: " if bad[1:] else ""
+        raise TrainingError(count + reasons)
     return [outcome for outcome in found if isinstance(outcome, Kept)]
 
 

@@ -39,7 +39,7 @@ def choose(times: Sequence[float], policy: FramePolicy) -> tuple[list[int], list
     >>> choose([0.0, 0.1, 0.2, 0.3], FramePolicy(2, 4, 4))
     ([0, 3], [0.0, 0.3])
     >>> choose([0.0, 0.1, 0.2, 1.7], FramePolicy(8, 4, 4, "fps", 2.0))  # a long third frame
-    ([0, 2, 2, 3], [0.0, 0.5, 1.0, 1.5])
+    ([0, 2, 2, 2], [0.0, 0.5, 1.0, 1.5])
     """
     if policy.sampling == "uniform":
         indices = frame_indices(len(times), policy.count)
