@@ -61,6 +61,7 @@ class Settings(BaseSettings):
     consensus: dict[str, Any] = Field(default_factory=dict)
     gates: tuple[dict[str, Any], ...] = ()
     pairs: dict[str, Any] = Field(default_factory=dict)
+    frame_cache_gb: float | None = Field(None, gt=0)
 
     @field_validator("label_studio_url")
     @classmethod
@@ -109,6 +110,11 @@ class Settings(BaseSettings):
         delta-rs reads the keys of the object store (AWS_*) from the environment by itself.
         """
         return Store(self.home, self.tables)
+
+    @property
+    def frame_cache_bytes(self) -> int | None:
+        """Size above which decoded frames are thinned out."""
+        return None if self.frame_cache_gb is None else round(self.frame_cache_gb * 10**9)
 
     @property
     def media_root(self) -> Path:

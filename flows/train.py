@@ -49,6 +49,7 @@ def train(
     recipe: str = "tiny",
     base_model: Path | None = None,
     seed: int = 0,
+    frame_cache_bytes: int | None = None,
     dry_run: bool = False,
 ) -> Trained | dict[str, Any]:
     """Train a reward model on a pair set and record the run.
@@ -56,6 +57,7 @@ def train(
     pair_set: its id or the start of it; default: the newest.
     recipe: one of training.recipes; base_model: folder of the backbone, which only the tiny
         recipes make themselves.
+    frame_cache_bytes: size above which the home's decoded frames are thinned out.
     Returns: the run; on a dry run the job's config. The same inputs find the finished run.
     Raises: TrainingError where training cannot start or fails.
     """
@@ -70,6 +72,7 @@ def train(
     base = _backbone(store, recipe, base_model, media, seed)
     config = to_json(RECIPES[recipe](str(base), chosen["path"], seed=seed))
     config["frame_cache"] = str(store.home / "frames")  # shared with scoring
+    config["frame_cache_bytes"] = frame_cache_bytes
     config["dimensions"] = sorted(json.loads(chosen["recipe"])["dimensions"])
     free = config["head"]["prompt_free"]  # the recipe's, as far as the set has them
     config["head"]["prompt_free"] = [name for name in free if name in config["dimensions"]]
@@ -166,6 +169,7 @@ def _portable(config: dict[str, Any]) -> dict[str, Any]:
         "base_model": Path(config["base_model"]).name,
         "pair_set": None,
         "frame_cache": None,
+        "frame_cache_bytes": None,
     }
     return config | names
 
@@ -228,11 +232,16 @@ def newest_model(store: Store, model: str | None = None) -> dict[str, Any]:
 
 
 def score(
-    store: Store, *, model: str | None = None, progress: Progress | None = None
+    store: Store,
+    *,
+    model: str | None = None,
+    progress: Progress | None = None,
+    frame_cache_bytes: int | None = None,
 ) -> tuple[dict[str, Any], pa.Table, list[dict[str, str]]]:
     """Give every item a reward that has none of this model yet, and write the rewards.
 
     A reward stays as it was first written: batched anew, its last digits could differ.
+    frame_cache_bytes: as `train` takes it.
     Returns: the model's row of `runs`, the new scores, and items that could not be read with
         reasons.
     """
@@ -246,6 +255,7 @@ def score(
         lambda done, total, _note: report(done, total),
         on_error="report",
         frame_cache=store.home / "frames",
+        frame_cache_bytes=frame_cache_bytes,
         weights_sha256=run["weights_sha256"],
     )
     table = rewards.append_column(

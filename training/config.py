@@ -35,13 +35,16 @@ class FrameConfig:
 
     sampling: Literal["uniform", "fps"] = "uniform"
     """uniform: `count` frames at equal distances, the first and the last of the clip among them;
-    fps: `fps` frames a second from the first on, `count` at most: longer clips are thinned."""
+    fps: `fps` frames a second from the first on; of a clip that has more than `count` so, `count`
+    at equal distances in time, the first and the last among them."""
     count: int = 8
     """Frames of a clip, at most."""
     fps: float | None = None
     """Frames a second of the clip's own time, where sampling is fps."""
     most_pixels: int | None = None
     """Qwen: height times width of a frame at most, its ratio kept; None: the checkpoint's."""
+    store: Literal["raw", "jpeg"] = "raw"
+    """What the frame cache holds, and so what the model sees: raw pixels, or JPEG of quality 95."""
     shift: int = 0
     """Training only: a clip is moved by up to this many pixels each way, edges repeated."""
     mirror: float = 0.0
@@ -251,6 +254,8 @@ class TrainConfig:
     """Optimiser steps between two states to resume from; None: only the end is kept."""
     frame_cache: str | None = None
     """Folder of decoded frames, shared by runs; None: inside the job."""
+    frame_cache_bytes: int | None = None
+    """Size of that folder above which clips not used for longest are removed; None: no limit."""
     frames: FrameConfig = field(default_factory=FrameConfig)
     """See FrameConfig."""
     head: HeadConfig = field(default_factory=HeadConfig)
@@ -278,6 +283,8 @@ class TrainConfig:
         _require(self.evaluate_every >= 1, "evaluate_every", self.evaluate_every, ">= 1 step")
         saved = self.save_every is None or self.save_every >= 1
         _require(saved, "save_every", self.save_every, "at least 1 step")
+        room = self.frame_cache_bytes is None or self.frame_cache_bytes >= 1
+        _require(room, "frame_cache_bytes", self.frame_cache_bytes, "at least 1 byte")
         once = all(self.prompt_template.count(slot) == 1 for slot in ("{video}", "{prompt}"))
         _require(once, "prompt_template", self.prompt_template, "a text with {video} and {prompt}")
         self._check_prompt_free()

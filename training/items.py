@@ -5,7 +5,9 @@ Shapes: B items of a batch, T frames, H x W pixels, S tokens.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,49 +16,107 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.backbones import shape_of
 from training.config import FrameConfig
 from training.data import PairSplit, media_of
 from training.model import RewardModel
+from training.prefetch import prefetched
 from training.progress import Advance
-from training.video import FrameCache, Frames
+from training.video import FrameCache, Kept, cores, fill
+from warehouse.errors import TrainingError
+
+NAMED = 10  # bad clips that an error names
+
+Numbers = NDArray[np.int64]
+Batch = tuple[Tensor, Tensor, list[Tensor]]
+"""Token ids and mask (B, S), and B clips, uint8 (T, H, W, 3)."""
 
 
 @dataclass(frozen=True)
 class ItemSource:
-    """Token ids and frames of a split's items, by their numbers."""
+    """Token ids and frames of a split's items, by their numbers; frames are read when needed."""
 
     item_ids: list[str]
     rows: list[list[int]]
-    """(N,) token ids."""
-    frames: list[Frames]
-    """(N,) uint8 (T, H, W, 3), memory-mapped from the cache."""
+    """(N,) token ids of each."""
+    paths: list[str]
+    kept: list[Kept]
+    """(N,) shapes and times of the clips."""
+    cache: FrameCache
 
     @classmethod
     def build(
         cls, model: RewardModel, media: pa.Table, cache: FrameCache, advance: Advance
     ) -> ItemSource:
-        """Tokenise every prompt and have every clip decoded; a bad clip ends it, named."""
-        frames = []
-        paths = media["path"].to_pylist()
-        digests = media["media_sha256"].to_pylist()
-        for number, (path, digest) in enumerate(zip(paths, digests, strict=True)):
-            frames.append(cache.frames(path, digest))
-            advance(number + 1, len(paths), "")
-        rows = [
-            model.tokens(prompt, shape_of(clip))
-            for prompt, clip in zip(media["prompt"].to_pylist(), frames, strict=True)
-        ]
-        return cls(media["item_id"].to_pylist(), rows, frames)
+        """Tokenise every prompt and have every clip decoded.
 
-    def batch(
-        self, model: RewardModel, items: NDArray[np.int64]
-    ) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Token ids and mask (B, S) and B clips (T, H, W, 3) on the model's device."""
+        Raises: TrainingError naming the clips that cannot be read, once all others are kept.
+        """
+        paths = media["path"].to_pylist()
+        sources = list(zip(paths, media["media_sha256"].to_pylist(), strict=True))
+        place, peers = _place()
+        found = fill(
+            cache,
+            sources,
+            advance,
+            workers=max(1, cores() // peers),
+            first=len(sources) * place // peers,
+        )
+        kept = _readable(found)
+        rows = [
+            model.tokens(prompt, clip.shape)
+            for prompt, clip in zip(media["prompt"].to_pylist(), kept, strict=True)
+        ]
+        return cls(media["item_id"].to_pylist(), rows, paths, kept, cache)
+
+    def batch(self, model: RewardModel, items: Numbers) -> Batch:
+        """Token ids, mask and clips of some items, on the model's device.
+
+        Raises: TrainingError naming a clip that was removed from the cache and cannot be read now.
+        """
+        return _on_device(self._assembled(model, items), model)
+
+    def batches(self, model: RewardModel, plan: Iterable[Numbers]) -> Generator[Batch]:
+        """`batch` of each element of a plan, in order, prepared while the one before is used.
+
+        Close it (`contextlib.closing`) where the loop over it may end early.
+        """
+        with closing(prefetched(lambda items: self._assembled(model, items), plan)) as made:
+            for batch in made:
+                yield _on_device(batch, model)
+
+    def _assembled(self, model: RewardModel, items: Numbers) -> Batch:
+        """A batch in the computer's memory: pinned where a GPU will fetch it."""
         ids, mask = model.backbone.collate([self.rows[item] for item in items])
-        device = next(model.parameters()).device
-        clips = [torch.from_numpy(np.array(self.frames[item])).to(device) for item in items]
-        return ids.to(device), mask.to(device), clips
+        clips = [self._frames(item) for item in items]
+        if torch.cuda.is_available():
+            return ids.pin_memory(), mask.pin_memory(), [clip.pin_memory() for clip in clips]
+        return ids, mask, clips
+
+    def _frames(self, item: int) -> Tensor:
+        clip = self.cache.clip(self.paths[item], self.kept[item].media_sha256)
+        return torch.from_numpy(np.array(clip.frames))
+
+
+def _on_device(batch: Batch, model: RewardModel) -> Batch:
+    ids, mask, clips = batch
+    device = next(model.parameters()).device
+    there = [tensor.to(device, non_blocking=True) for tensor in (ids, mask, *clips)]
+    return there[0], there[1], there[2:]
+
+
+def _readable(found: Sequence[Kept | TrainingError]) -> list[Kept]:
+    """What is kept of each clip. Raises: TrainingError naming those that are not."""
+    bad = [outcome for outcome in found if isinstance(outcome, TrainingError)]
+    if bad:
+        reasons = "; ".join(map(str, bad[:NAMED])) + (" …" if bad[NAMED:] else "")
+        count = f"{len(bad)} of {len(found)} clips cannot be read: " if bad[1:] else ""
+        raise TrainingError(count + reasons)
+    return [outcome for outcome in found if isinstance(outcome, Kept)]
+
+
+def _place() -> tuple[int, int]:
+    """Which of the training processes of this machine we are, and how many they are."""
+    return int(os.environ.get("LOCAL_RANK", "0")), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,8 @@ def input_digest(job: Path, config: TrainConfig) -> str:
     """What the result depends on: config, media table, pair set (by their files)."""
     pair_set = Path(config.pair_set)
     files = (job / "media.parquet", pair_set / "items.parquet", pair_set / "pairs.parquet")
-    return value_digest([to_json(config), [_digest_of(path) for path in files]])
+    used = to_json(config) | {"frame_cache_bytes": None}  # decides how long it takes, no more
+    return value_digest([used, [_digest_of(path) for path in files]])
 
 
 def _digest_of(path: Path) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +19,7 @@ from torch import Tensor
 from training.block_loss import block_loss
 from training.config import TrainConfig
 from training.data import Block, PairSplit
-from training.items import ItemSource, SplitData, augmented
+from training.items import Batch, ItemSource, SplitData, augmented
 from training.metrics import Metrics, pair_metrics
 from training.progress import Advance
 from warehouse.errors import TrainingError
@@ -71,24 +72,26 @@ def fit(
     rng = np.random.default_rng((config.seed, torch.distributed.get_rank()))
     share = config.batch.accumulation
     steps = len(blocks) // share
-    for step in range(1, steps + 1):
-        for block in blocks[(step - 1) * share : step * share]:
-            curve.add(_micro_step(engine, data, block, config, rng))
-        looked = step % config.evaluate_every == 0 or step == steps
-        if looked or step % config.log_every == 0:
-            line: Line = {"step": step, **curve.drain()}
-            line |= {"lr": engine.get_lr()[0], "seconds": time.perf_counter() - began}
-            log(line | (evaluate() if looked else {}))
-            advance(step, steps, f"loss {line['loss']:.3f}")
+    with closing(data.source.batches(engine.module, [block.items for block in blocks])) as batches:
+        for step in range(1, steps + 1):
+            for block in blocks[(step - 1) * share : step * share]:
+                ids, mask, clips = next(batches)
+                seen = ids, mask, augmented(clips, config.frames, rng)
+                curve.add(_micro_step(engine, data, block, seen, config))
+            looked = step % config.evaluate_every == 0 or step == steps
+            if looked or step % config.log_every == 0:
+                line: Line = {"step": step, **curve.drain()}
+                line |= {"lr": engine.get_lr()[0], "seconds": time.perf_counter() - began}
+                log(line | (evaluate() if looked else {}))
+                advance(step, steps, f"loss {line['loss']:.3f}")
     return steps
 
 
 def _micro_step(
-    engine: Any, data: SplitData, block: Block, config: TrainConfig, rng: np.random.Generator
+    engine: Any, data: SplitData, block: Block, batch: Batch, config: TrainConfig
 ) -> dict[str, float | None]:
     """Forward, backward and, at the end of the accumulation, an optimiser step."""
-    ids, mask, frames = data.source.batch(engine.module, block.items)
-    rewards = engine(ids, mask, augmented(frames, config.frames, rng))
+    rewards = engine(*batch)
     parts, said = block_loss(rewards, data.split, block, config.loss)
     if not math.isfinite(said["loss"] or 0.0):
         names = ", ".join(data.source.item_ids[item] for item in block.items)
@@ -102,10 +105,10 @@ def _micro_step(
 def rewards_of(engine: Any, source: ItemSource) -> Tensor:
     """Rewards (N, Q) of all items, without dropout; leaves the engine in training mode."""
     engine.eval()
-    parts = []
-    for start in range(0, len(source.rows), EVALUATION_ITEMS):
-        items = np.arange(start, min(start + EVALUATION_ITEMS, len(source.rows)))
-        parts.append(engine(*source.batch(engine.module, items)).float().cpu())
+    numbers = np.arange(len(source.rows))
+    plan = [numbers[at : at + EVALUATION_ITEMS] for at in range(0, len(numbers), EVALUATION_ITEMS)]
+    with closing(source.batches(engine.module, plan)) as batches:
+        parts = [engine(*batch).float().cpu() for batch in batches]
     engine.train()
     return torch.cat(parts)
 

@@ -103,7 +103,8 @@ def _data(
 ) -> tuple[SplitData, SplitData]:
     """Train and validation, the only splits that training ever reads."""
     media = read_media(job / "media.parquet")
-    cache = FrameCache(config.frame_cache or job / "frames", model.spec.frames)
+    folder = config.frame_cache or job / "frames"
+    cache = FrameCache(folder, model.spec.frames, most_bytes=config.frame_cache_bytes)
     kinds = kinds_of(config.loss)
     splits = {
         name: read_split(config.pair_set, config.dimensions, name, kinds)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from training.model import RewardModel, weights_digest
 from training.progress import Advance, silent
-from training.video import FrameCache, Frames, read_frames
+from training.video import Clip, FrameCache, read_clip
 from warehouse.errors import TrainingError
 
 BATCH_ITEMS = 16
@@ -44,6 +44,7 @@ def score(
     *,
     on_error: Literal["raise"] = ...,
     frame_cache: str | Path | None = ...,
+    frame_cache_bytes: int | None = ...,
     weights_sha256: str | None = ...,
 ) -> pa.Table: ...
 @overload
@@ -54,6 +55,7 @@ def score(
     *,
     on_error: Literal["report"],
     frame_cache: str | Path | None = ...,
+    frame_cache_bytes: int | None = ...,
     weights_sha256: str | None = ...,
 ) -> tuple[pa.Table, pa.Table]: ...
 def score(
@@ -63,6 +65,7 @@ def score(
     *,
     on_error: Literal["raise", "report"] = "raise",
     frame_cache: str | Path | None = None,
+    frame_cache_bytes: int | None = None,
     weights_sha256: str | None = None,
 ) -> pa.Table | tuple[pa.Table, pa.Table]:
     """Rewards of every item in every dimension of a checkpoint.
@@ -71,6 +74,7 @@ def score(
     on_error: `raise` ends at the first clip that cannot be read; `report` leaves such clips out and
         returns a second table (item_id, reason) that names them.
     frame_cache: folder of decoded frames, as training uses it; None decodes without keeping.
+    frame_cache_bytes: size of that folder above which clips not used for longest are removed.
     weights_sha256: digest that the checkpoint's weights must have, as training recorded it.
     Returns: (item_id, dimension, reward), by item and then in the checkpoint's order of dimensions;
         the same whatever the order of the rows.
@@ -83,7 +87,9 @@ def score(
             f" {weights_sha256[:16]}); restore the checkpoint, or train again"
         )
     rows = _rows(media)
-    cache = FrameCache(frame_cache, model.spec.frames) if frame_cache else None
+    cache = None
+    if frame_cache:
+        cache = FrameCache(frame_cache, model.spec.frames, most_bytes=frame_cache_bytes)
     rewards: list[Rewards] = []
     scored: list[str] = []
     bad: list[dict[str, str]] = []
@@ -91,7 +97,7 @@ def score(
         batch = []
         for row in rows[start : start + BATCH_ITEMS]:
             try:
-                batch.append((row, _frames(model, row, cache)))
+                batch.append((row, _clip(model, row, cache)))
             except TrainingError as error:
                 if on_error == "raise":
                     raise
@@ -113,15 +119,15 @@ def _rows(media: pa.Table) -> list[Row]:
     return rows
 
 
-def _frames(model: RewardModel, row: Row, cache: FrameCache | None) -> Frames:
+def _clip(model: RewardModel, row: Row, cache: FrameCache | None) -> Clip:
     if cache:
-        return cache.frames(row["path"], row.get("media_sha256"))
-    return read_frames(row["path"], model.spec.frames)
+        return cache.clip(row["path"], row.get("media_sha256"))
+    return read_clip(row["path"], model.spec.frames)
 
 
-def _rewards(model: RewardModel, batch: list[tuple[Row, Frames]]) -> Rewards:
+def _rewards(model: RewardModel, batch: list[tuple[Row, Clip]]) -> Rewards:
     """Rewards (B, Q) of items that were read."""
-    clips = [torch.from_numpy(np.array(frames)) for _, frames in batch]
+    clips = [torch.from_numpy(np.array(clip.frames)) for _, clip in batch]
     rewards = model.rewards([row["prompt"] for row, _ in batch], clips)
     result: Rewards = rewards.double().numpy()
     return result

@@ -41,9 +41,15 @@ def train(
     from flows.train import Trained
     from flows.train import train as run
 
-    store = settings_of(context).store
+    settings = settings_of(context)
     trained = run(
-        store, pair_set=pair_set, recipe=recipe, base_model=base_model, seed=seed, dry_run=dry_run
+        settings.store,
+        pair_set=pair_set,
+        recipe=recipe,
+        base_model=base_model,
+        seed=seed,
+        frame_cache_bytes=settings.frame_cache_bytes,
+        dry_run=dry_run,
     )
     if json or not isinstance(trained, Trained):
         show_json(trained)
@@ -88,7 +94,12 @@ def score(
         show_json({"model_id": chosen["model_id"], "items": items, "push": push})
         return
     with progress("scoring") as advance:
-        row, scores, unreadable = run(settings.store, model=model, progress=advance)
+        row, scores, unreadable = run(
+            settings.store,
+            model=model,
+            progress=advance,
+            frame_cache_bytes=settings.frame_cache_bytes,
+        )
     for bad in unreadable:
         say(f"not scored: {bad['item_id']}: {bad['reason']}")
     pushed = 0

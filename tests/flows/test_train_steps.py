@@ -56,7 +56,10 @@ def test_what_a_model_has_scored_is_not_to_be_scored_again(small):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"recipe": "enormous"}, "no recipe 'enormous'; the recipes are paper-14b, paper-14b-blocks, paper-1b"),
+        (
+            {"recipe": "enormous"},
+            "no recipe 'enormous'; the recipes are paper-14b, paper-14b-blocks, paper-1b",
+        ),
         ({"recipe": "paper-1b"}, "name its folder with --base-model"),
     ],
 )
@@ -74,9 +77,11 @@ def test_a_missing_base_model_is_named_before_training_starts(small, unchanged, 
 def test_a_dry_run_shows_the_job_and_the_same_job_has_the_same_id(small):
     one = steps.train(small.store, recipe="tiny-test", dry_run=True)
     two = steps.train(small.store, recipe="tiny-test", dry_run=True)
+    capped = steps.train(small.store, recipe="tiny-test", frame_cache_bytes=10**9, dry_run=True)
     other = steps.train(small.store, recipe="tiny-test", seed=1, dry_run=True)
     assert one == two
-    assert one["run_id"] != other["run_id"]
+    assert one["run_id"] == capped["run_id"] != other["run_id"]
+    assert capped["config"]["frame_cache_bytes"] == 10**9
     assert one["config"]["dimensions"] == [
         "physical_plausibility", "semantic_alignment", "subject_deformity"
     ]  # fmt: skip

@@ -71,7 +71,9 @@ class InternVL(Backbone):
                 "has one size of frames, so leave it out"
             )
         size = self.pixels
-        return FramePolicy(frames.count, size.height, size.width, frames.sampling, frames.fps)
+        return FramePolicy(
+            frames.count, size.height, size.width, frames.sampling, frames.fps, frames.store
+        )
 
     def clip_tokens(self, clip: Shape, frame_text: str) -> list[int]:
         """Each frame's text and its image tokens."""

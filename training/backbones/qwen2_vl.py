@@ -125,6 +125,7 @@ class Qwen2VL(Backbone):
             width=None,
             sampling=frames.sampling,
             fps=frames.fps,
+            store=frames.store,
             least_pixels=min(self.pixels.least, most),
             most_pixels=most,
             multiple=self.pixels.multiple,

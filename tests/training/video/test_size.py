@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 
-from training.video import FramePolicy, frame_size, read_frames
+from training.video import FramePolicy, frame_size, read_clip
 from warehouse.errors import TrainingError
 
 SIDES = st.integers(8, 4000)
@@ -35,4 +35,4 @@ def test_a_clip_is_read_at_its_own_ratio(tmp_path, write_clip):
     wide = np.full((4, 48, 96, 3), 120, np.uint8)
     path = write_clip(tmp_path / "wide.mp4", wide)
     policy = FramePolicy(3, None, None, least_pixels=64, most_pixels=24 * 48, multiple=8)
-    assert read_frames(path, policy).shape == (3, 24, 48, 3)
+    assert read_clip(path, policy).frames.shape == (3, 24, 48, 3)
