@@ -8,7 +8,19 @@ from typing import Annotated
 
 import typer
 
-from flows.commands import agreement, annotate, demo, flows, ingest, pairs, trace, train, warehouse
+from flows.commands import (
+    agreement,
+    annotate,
+    canaries,
+    demo,
+    flows,
+    ingest,
+    pairs,
+    score,
+    trace,
+    train,
+    warehouse,
+)
 
 app = typer.Typer(
     name="soli",
@@ -67,8 +79,9 @@ app.add_typer(agreement.app, name="agreement")
 app.add_typer(agreement.consensus, name="consensus")
 app.add_typer(pairs.app, name="pairs")
 app.command("train")(train.train)
-app.command("score")(train.score)
+app.command("score")(score.score)
 app.command("evaluate")(train.evaluate)
+app.command("canaries")(canaries.canaries)
 app.command("trace")(trace.trace)
 app.add_typer(warehouse.app, name="warehouse")
 app.add_typer(flows.app, name="flows")
