@@ -30,7 +30,14 @@ class Journal:
         self._file = file
         self.rewards: dict[Key, Rewards] = {}
         lines = _whole_lines(file)
-        held = lines[0].get("model_id") if lines else model_id
+        try:
+            held = json.loads(lines[0])["model_id"] if lines else model_id
+            clips = [json.loads(line) for line in lines[1:]]
+            for clip in clips if held == model_id else ():
+                if stamp(clip["path"]) == clip["stamp"]:
+                    self._keep(clip)
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(f"{file.name} is no journal of `soli score`; remove it") from error
         if held != model_id:
             raise StoreError(
                 f"{file.name} holds rewards of model {held}, not of {model_id}; remove it, or name"
@@ -38,9 +45,6 @@ class Journal:
             )
         if not lines:
             self._append({"model_id": model_id})
-        for line in lines[1:]:
-            if stamp(line["path"]) == line["stamp"]:
-                self._keep(line)
 
     def add(self, path: str, seen: Stamp, rewards: Mapping[str, Rewards]) -> None:
         """Keep the rewards of a clip by prompt; seen: its stamp before it was read."""
@@ -74,17 +78,14 @@ def journal(path: Path, model_id: str) -> Iterator[Journal]:
         yield Journal(file, model_id)
 
 
-def _whole_lines(file: IO[bytes]) -> list[dict[str, Any]]:
+def _whole_lines(file: IO[bytes]) -> list[bytes]:
     """Lines of a journal; what a kill tore off is cut from the file."""
     file.seek(0)
     text = file.read()
     whole = text[: text.rfind(b"\n") + 1]
     if len(whole) < len(text):
         os.ftruncate(file.fileno(), len(whole))
-    try:
-        return [json.loads(line) for line in whole.splitlines()]
-    except ValueError as error:
-        raise StoreError(f"{file.name} is no journal of `soli score`; remove it") from error
+    return whole.splitlines()
 
 
 def stamp(path: str) -> Stamp:
