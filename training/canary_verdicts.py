@@ -24,11 +24,11 @@ REPLICATES = 1000
 LEVEL = 0.95
 SAID = {
     "swapped": "another item's prompt",
-    "frozen": "a still clip",
+    "frozen": "one frame throughout",
     "shuffled": "shuffled frames",
     "reversed": "frames in reverse",
     "blurred": "blur",
-    "brightened": "brightness",
+    "brightened": "more brightness",
     "watermarked": "a mark in the corner",
 }
 MOTION = ("frozen", "shuffled", "reversed")
@@ -155,11 +155,11 @@ def _verdict(low: float | None, high: float | None, moved: float, threshold: flo
 def _reason(canary: str, verdict: Verdict, *, notices: bool) -> str:
     said = SAID[canary]
     words: dict[Verdict, str] = {
-        "raises": f"{said} raises the reward: a generator can earn it without being better",
-        "lowers": f"{said} lowers the reward",
-        "insensitive": f"{said} leaves the reward as it was"
+        "raises": f"with {said} the reward rises: a generator can earn it without being better",
+        "lowers": f"with {said} the reward falls",
+        "insensitive": f"with {said} the reward stays as it was"
         + (", though this dimension has to notice it" if notices else ""),
-        "steady": f"{said} moves single rewards, but not their mean",
-        "unclear": f"what {said} does on average is not clear from these items",
+        "steady": f"with {said} single rewards move, but not their mean",
+        "unclear": f"with {said} these items do not tell where the mean reward goes",
     }
     return words[verdict]
