@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -57,6 +57,7 @@ def test_brightness_rises_everywhere_and_never_wraps(clip):
     assert (brightened(clip) >= clip).all()
 
 
+@settings(max_examples=30)
 @given(clips)
 def test_blur_stays_between_the_darkest_and_the_brightest(clip):
     found = blurred(clip)
@@ -173,6 +174,7 @@ def test_a_mark_on_every_fail_clip_turns_the_order_around():
     assert found.raised_share == 0.5
 
 
+@settings(max_examples=20)
 @given(arrays(float, 12, elements=st.floats(-5, 5)), st.floats(-3, 3), st.integers(0, 5))
 def test_an_interval_moves_with_its_values_and_spans_them(values, shift, seed):
     prompts = [str(n // 3) for n in range(12)]

@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -21,6 +21,7 @@ def test_a_higher_reward_never_has_a_lower_percentile(known, asked):
     assert (found <= 100).all()
 
 
+@settings(max_examples=20)
 @given(st.lists(st.integers(0, 10**6), min_size=101, max_size=130, unique=True))
 def test_a_percentile_is_the_share_of_the_set_below(known):
     """To a hundredth, half a step of the quantiles on each side."""
