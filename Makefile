@@ -56,6 +56,7 @@ soak: $(READY) $(SERVER) $(TEMPLATE)
 	@$(BIN)/python -m soak.gate_errors
 	@$(BIN)/python -m soak.annotator_flags --write
 	@$(BIN)/python -m soak.suitability --write
+	@$(BIN)/python -m soak.canaries --write
 	@$(BIN)/python -m soak.paper_scale
 
 # As root on Debian the browser is installed; elsewhere one line says how, and nothing fails.

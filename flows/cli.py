@@ -11,11 +11,13 @@ import typer
 from flows.commands import (
     agreement,
     annotate,
+    canaries,
     demo,
     evaluate,
     flows,
     ingest,
     pairs,
+    score,
     trace,
     train,
     warehouse,
@@ -78,8 +80,9 @@ app.add_typer(agreement.app, name="agreement")
 app.add_typer(agreement.consensus, name="consensus")
 app.add_typer(pairs.app, name="pairs")
 app.command("train")(train.train)
-app.command("score")(train.score)
+app.command("score")(score.score)
 app.command("evaluate")(evaluate.evaluate)
+app.command("canaries")(canaries.canaries)
 app.command("trace")(trace.trace)
 app.add_typer(warehouse.app, name="warehouse")
 app.add_typer(flows.app, name="flows")

@@ -23,7 +23,7 @@ from prefect.cache_policies import NO_CACHE
 from annotation import server as servers
 from annotation.judge import perform
 from annotation.members import sign_up
-from flows import annotate, items, measure, pair, people, train
+from flows import annotate, items, measure, pair, people, score, train
 from flows.choose import chosen_method
 from flows.console import progress, say, show_rows
 from flows.evaluate import evaluate
@@ -238,11 +238,11 @@ def train_model(settings: Settings, state: State) -> train.Trained:
 def score_items(settings: Settings, model_id: str) -> str:
     """Rewards of all items, into the warehouse and to Label Studio; then the evaluation."""
     with progress("scoring") as advance:
-        _, scores, unreadable = train.score(settings.store, model=model_id, progress=advance)
+        _, new, unreadable = score.score(settings.store, model=model_id, progress=advance)
     assert not unreadable, unreadable[0]
     evaluate(settings.store, models=[model_id])
     pushed = annotate.push_scores(settings, model_id)
-    return f"{scores.num_rows} rewards, {pushed} predictions"
+    return f"{new} rewards, {pushed} predictions"
 
 
 @step

@@ -14,7 +14,8 @@ from flows.evaluate_part import Part, metrics_of, reliability_of, tie_threshold
 from flows.held_out import HeldOut, Judge, held_out, learned_prompts, own_judge, rewarded
 from flows.other_scores import read_scores
 from flows.pair import newest_pair_set
-from flows.train import Progress, newest_model
+from flows.score import Progress
+from flows.train import newest_model
 from training.metrics import by_rank, group_advantages, score_levels
 from warehouse.contracts import SPLITS
 from warehouse.errors import StoreError, TrainingError

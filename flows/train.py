@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,6 @@ from warehouse.face import publish
 from warehouse.lease import lease
 from warehouse.store import Store
 
-Progress = Callable[[int, int], None]
 REMOTE = "://"
 ORPHAN_SECONDS = 3600.0  # how long a rerun waits for the training of a killed run
 
@@ -229,39 +227,3 @@ def newest_model(store: Store, model: str | None = None) -> dict[str, Any]:
     rows = store.query("FROM runs ORDER BY observed_at DESC").to_pylist()
     row = by_start(rows, "model_id", model, "model", "soli train")
     return row | {"path": str(_job(store, row["run_id"]) / "checkpoint")}  # the home may have moved
-
-
-def score(
-    store: Store,
-    *,
-    model: str | None = None,
-    progress: Progress | None = None,
-    frame_cache_bytes: int | None = None,
-) -> tuple[dict[str, Any], pa.Table, list[dict[str, str]]]:
-    """Give every item a reward that has none of this model yet, and write the rewards.
-
-    A reward stays as it was first written: batched anew, its last digits could differ.
-    frame_cache_bytes: as `train` takes it.
-    Returns: the model's row of `runs`, the new scores, and items that could not be read with
-        reasons.
-    """
-    from training.score import score as rewards_of
-
-    run = newest_model(store, model)
-    report = progress or (lambda _done, _total: None)
-    rewards, unreadable = rewards_of(
-        run["path"],
-        media_of(store, unscored_by=run["model_id"]),
-        lambda done, total, _note: report(done, total),
-        on_error="report",
-        frame_cache=store.home / "frames",
-        frame_cache_bytes=frame_cache_bytes,
-        weights_sha256=run["weights_sha256"],
-    )
-    table = rewards.append_column(
-        "model_id", pa.array([run["model_id"]] * rewards.num_rows, pa.string())
-    )
-    with store.writing("write the scores"):
-        store.append("scores", table)
-        publish(store)
-    return run, table, unreadable.to_pylist()

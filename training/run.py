@@ -42,6 +42,7 @@ from training.job import clear, finished, input_digest, read_json, read_media, w
 from training.loop import Line, fit, rewards_of, split_accuracy
 from training.model import RewardModel, model_id, weights_digest
 from training.progress import shown
+from training.reference import Reference, write_reference
 from training.video import FrameCache
 from warehouse.errors import PlatformError, TrainingError
 
@@ -91,10 +92,14 @@ def _train(job: Path, config: TrainConfig, inputs: str, *, show: bool) -> dict[s
         "prepare_seconds": prepared - began,
         "steps_per_second": steps / (time.perf_counter() - prepared),
     }
+    of = "validation" if validation.split.item_ids else "train"
+    rewards = rewards_of(engine, (validation if of == "validation" else learn).source).numpy()
     with engines.whole_weights(engine) as whole:
         result = _result(whole, inputs, steps, time.perf_counter() - began)
         if _rank() == 0:
-            _publish(job, whole, facts, result)
+            columns = dict(zip(config.dimensions, rewards.T, strict=True))
+            reference = Reference.build(result["model_id"], of, columns)
+            _publish(job, whole, facts, result, reference)
     return result
 
 
@@ -171,10 +176,17 @@ def _result(model: RewardModel, inputs: str, steps: int, seconds: float) -> dict
     }
 
 
-def _publish(job: Path, model: RewardModel, facts: dict[str, Any], result: dict[str, Any]) -> None:
+def _publish(
+    job: Path,
+    model: RewardModel,
+    facts: dict[str, Any],
+    result: dict[str, Any],
+    reference: Reference,
+) -> None:
     """Checkpoint under its name, then metrics, then done.json: each appears whole or not at all."""
     part = job / "checkpoint.part"
     model.save_pretrained(part)
+    write_reference(part, reference)
     part.replace(job / "checkpoint")
     write_json(job / "metrics.json", facts)
     write_json(job / "done.json", result)

@@ -1,25 +1,34 @@
-"""Rewards of clips: a checkpoint and a media table in, a table of rewards out."""
+"""Rewards of clips: a checkpoint and clips in, rewards out, each item by itself.
+
+An item is encoded alone and without padding: its reward depends on the model, its frames and its
+prompt, to the last bit, and on no other item, on no order, and not on where a killed run began
+again. Shapes: Q dimensions.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal, overload
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from training.model import RewardModel, weights_digest
+from training.model import RewardModel, model_id, weights_digest
+from training.prefetch import prefetched
 from training.progress import Advance, silent
-from training.video import Clip, FrameCache, read_clip
+from training.video import FrameCache, Frames, decode
 from warehouse.errors import TrainingError
 
-BATCH_ITEMS = 16
+Rewards = NDArray[np.float64]
+Device = Literal["auto", "cpu", "cuda"]
 
-Row = dict[str, str]
-Rewards = NDArray[np.float64]  # (B, Q)
+AHEAD = 2  # clips that a thread may be ahead of the model
 
 REWARDS = pa.schema(
     [
@@ -36,108 +45,178 @@ UNREADABLE = pa.schema(
 )
 
 
-@overload
-def score(
-    checkpoint: str | Path,
-    media: pa.Table,
-    progress: Advance = ...,
+@dataclass(frozen=True)
+class Video:
+    """A clip, and the prompts under which it is scored."""
+
+    path: str
+    prompts: tuple[str, ...]
+    media_sha256: str | None = None
+    """Digest that the file must have, where a frame cache is used; None: as it is now."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What the model made of a clip."""
+
+    video: Video
+    rewards: Rewards | None
+    """(prompts, Q)."""
+    reason: str | None
+    """Why there is none: the clip cannot be read, or a reward is no number."""
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A model that is ready to score, and its id."""
+
+    model: RewardModel
+    model_id: str
+
+    @classmethod
+    def load(
+        cls, checkpoint: str | Path, *, device: Device = "auto", weights_sha256: str | None = None
+    ) -> Scorer:
+        """Load a checkpoint.
+
+        device: auto takes a GPU where torch finds one.
+        weights_sha256: digest that the weights must have, as training recorded it.
+        Raises: TrainingError where it is no checkpoint, its weights are others, or there is no GPU.
+        """
+        model = RewardModel.from_pretrained(checkpoint)
+        weights = weights_digest(model)
+        if weights_sha256 not in (None, weights):
+            raise TrainingError(
+                f"{checkpoint}: the weights are not those that training wrote (expected digest"
+                f" {str(weights_sha256)[:16]}); restore the checkpoint, or train again"
+            )
+        gpu = torch.cuda.is_available()
+        if device == "cuda" and not gpu:
+            raise TrainingError("device cuda: torch finds no GPU here; take cpu")
+        chosen = "cuda" if gpu and device != "cpu" else "cpu"
+        return cls(model.to(chosen), model_id(weights, model.spec))
+
+
+def stream(
+    model: RewardModel,
+    videos: Iterable[Video],
     *,
-    on_error: Literal["raise"] = ...,
-    frame_cache: str | Path | None = ...,
-    frame_cache_bytes: int | None = ...,
-    weights_sha256: str | None = ...,
-) -> pa.Table: ...
-@overload
-def score(
-    checkpoint: str | Path,
-    media: pa.Table,
-    progress: Advance = ...,
-    *,
-    on_error: Literal["report"],
-    frame_cache: str | Path | None = ...,
-    frame_cache_bytes: int | None = ...,
-    weights_sha256: str | None = ...,
-) -> tuple[pa.Table, pa.Table]: ...
+    cache: FrameCache | None = None,
+    workers: int = 1,
+) -> Iterator[Scored]:
+    """Rewards of clips, in their order; each is decoded once, and a bad one loses no other.
+
+    cache: decoded frames, as training uses them; None decodes without keeping.
+    workers: threads that decode ahead of the model.
+    Memory: the frames of a few clips, whatever the number of clips.
+    """
+    for video, frames in frames_ahead(model, videos, cache, workers):
+        try:
+            if isinstance(frames, TrainingError):
+                raise frames
+            rewards = np.stack([item_rewards(model, each, frames) for each in video.prompts])
+        except TrainingError as error:
+            yield Scored(video, None, str(error))
+        else:
+            yield Scored(video, rewards, None)
+
+
+def frames_ahead(
+    model: RewardModel, videos: Iterable[Video], cache: FrameCache | None, workers: int
+) -> Iterator[tuple[Video, Frames | TrainingError]]:
+    """Videos with their frames, or why there are none, in order; a few are read ahead."""
+
+    def read(video: Video) -> tuple[Video, Frames | TrainingError]:
+        try:
+            if cache:
+                return video, cache.clip(video.path, video.media_sha256).frames
+            return video, decode(video.path, model.spec.frames).frames
+        except TrainingError as error:
+            return video, error
+
+    with closing(prefetched(read, videos, workers=workers, ahead=workers * AHEAD)) as ahead:
+        yield from ahead
+
+
+def item_rewards(model: RewardModel, prompt: str, frames: Frames) -> Rewards:
+    """Rewards (Q,) of one item, encoded alone.
+
+    Raises: TrainingError for a reward that is no finite number.
+    """
+    clip = torch.from_numpy(np.array(frames))
+    rewards: Rewards = model.rewards([prompt], [clip])[0].double().numpy()
+    bad = np.flatnonzero(~np.isfinite(rewards))
+    if len(bad):
+        name = model.spec.dimensions[bad[0]]
+        raise TrainingError(f"the reward in {name} is {rewards[bad[0]]}; the model is broken")
+    return rewards
+
+
 def score(
     checkpoint: str | Path,
     media: pa.Table,
     progress: Advance = silent,
     *,
-    on_error: Literal["raise", "report"] = "raise",
     frame_cache: str | Path | None = None,
-    frame_cache_bytes: int | None = None,
     weights_sha256: str | None = None,
-) -> pa.Table | tuple[pa.Table, pa.Table]:
-    """Rewards of every item in every dimension of a checkpoint.
+) -> pa.Table:
+    """Rewards of every item in every dimension of a checkpoint, as one table.
 
     media: columns item_id, path and prompt; media_sha256 is used where it is there.
-    on_error: `raise` ends at the first clip that cannot be read; `report` leaves such clips out and
-        returns a second table (item_id, reason) that names them.
     frame_cache: folder of decoded frames, as training uses it; None decodes without keeping.
-    frame_cache_bytes: size of that folder above which clips not used for longest are removed.
     weights_sha256: digest that the checkpoint's weights must have, as training recorded it.
     Returns: (item_id, dimension, reward), by item and then in the checkpoint's order of dimensions;
         the same whatever the order of the rows.
-    Raises: TrainingError naming the clip, or where item_ids stand twice.
+    Raises: TrainingError naming the first clip that cannot be read, or where item_ids stand twice.
     """
-    model = RewardModel.from_pretrained(checkpoint)
-    if weights_sha256 is not None and weights_digest(model) != weights_sha256:
-        raise TrainingError(
-            f"{checkpoint}: the weights are not those that training wrote (expected digest"
-            f" {weights_sha256[:16]}); restore the checkpoint, or train again"
-        )
-    rows = _rows(media)
-    cache = None
-    if frame_cache:
-        cache = FrameCache(frame_cache, model.spec.frames, most_bytes=frame_cache_bytes)
+    scorer = Scorer.load(checkpoint, weights_sha256=weights_sha256)
+    cache = FrameCache(frame_cache, scorer.model.spec.frames) if frame_cache else None
+    rewards, unreadable = score_items(scorer.model, media, progress, cache=cache)
+    if unreadable.num_rows:
+        raise TrainingError(unreadable["reason"][0].as_py())
+    return rewards
+
+
+def score_items(
+    model: RewardModel,
+    media: pa.Table,
+    progress: Advance = silent,
+    *,
+    cache: FrameCache | None = None,
+) -> tuple[pa.Table, pa.Table]:
+    """Rewards of the items that can be read, as `score`, and a table (item_id, reason) of others.
+
+    Raises: TrainingError where item_ids stand twice.
+    """
+    items = _items(media)
     rewards: list[Rewards] = []
     scored: list[str] = []
     bad: list[dict[str, str]] = []
-    for start in range(0, len(rows), BATCH_ITEMS):
-        batch = []
-        for row in rows[start : start + BATCH_ITEMS]:
-            try:
-                batch.append((row, _clip(model, row, cache)))
-            except TrainingError as error:
-                if on_error == "raise":
-                    raise
-                bad.append({"item_id": row["item_id"], "reason": str(error)})
-        if batch:
-            scored += [row["item_id"] for row, _ in batch]
-            rewards.append(_rewards(model, batch))
-        progress(min(start + BATCH_ITEMS, len(rows)), len(rows), "")
+    found = stream(model, items.values(), cache=cache)
+    for number, (item, each) in enumerate(zip(items, found, strict=True)):
+        if each.rewards is not None:
+            scored.append(item)
+            rewards.append(each.rewards)
+        else:
+            bad.append({"item_id": item, "reason": str(each.reason)})
+        progress(number + 1, len(items), "")
     table = _table(scored, model.spec.dimensions, rewards)
-    return (table, pa.Table.from_pylist(bad, UNREADABLE)) if on_error == "report" else table
+    return table, pa.Table.from_pylist(bad, UNREADABLE)
 
 
-def _rows(media: pa.Table) -> list[Row]:
-    """Rows of the media table in the order of item_id."""
-    rows: list[Row] = sorted(media.to_pylist(), key=lambda row: str(row["item_id"]))
+def _items(media: pa.Table) -> dict[str, Video]:
+    """The clips of a media table in the order of item_id."""
+    rows = sorted(media.to_pylist(), key=lambda row: str(row["item_id"]))
     for one, two in pairwise(rows):
         if one["item_id"] == two["item_id"]:
             raise TrainingError(f"media table: item {one['item_id']} stands twice; give each once")
-    return rows
+    return {
+        row["item_id"]: Video(row["path"], (row["prompt"],), row.get("media_sha256"))
+        for row in rows
+    }
 
 
-def _clip(model: RewardModel, row: Row, cache: FrameCache | None) -> Clip:
-    if cache:
-        return cache.clip(row["path"], row.get("media_sha256"))
-    return read_clip(row["path"], model.spec.frames)
-
-
-def _rewards(model: RewardModel, batch: list[tuple[Row, Clip]]) -> Rewards:
-    """Rewards (B, Q) of items that were read."""
-    clips = [torch.from_numpy(np.array(clip.frames)) for _, clip in batch]
-    rewards = model.rewards([row["prompt"] for row, _ in batch], clips)
-    result: Rewards = rewards.double().numpy()
-    return result
-
-
-def _table(
-    items: list[str],
-    dimensions: tuple[str, ...],
-    rewards: list[Rewards],
-) -> pa.Table:
+def _table(items: list[str], dimensions: tuple[str, ...], rewards: list[Rewards]) -> pa.Table:
     values = np.concatenate(rewards) if rewards else np.zeros((0, len(dimensions)))
     return pa.table(
         [

@@ -1,4 +1,4 @@
-"""soli train, soli score."""
+"""soli train."""
 
 from __future__ import annotations
 
@@ -62,58 +62,3 @@ def train(
         "checkpoint": trained.path,
     }
     show_rows([row], list(row))
-
-
-def score(
-    context: typer.Context,
-    *,
-    model: Model = None,
-    push: Annotated[
-        bool, typer.Option("--push", help="Store the rewards in Label Studio as predictions.")
-    ] = False,
-    json: Json = False,
-    dry_run: DryRun = False,
-) -> None:
-    """Give every item a reward in each dimension; with --push, tell Label Studio.
-
-    Items that the model scored before keep their rewards. Predictions are hidden from annotators.
-
-    \b
-    Examples:
-      soli score
-      soli score --model 3f2a --push
-    """
-    from flows.console import progress, say, show_json, show_rows
-    from flows.train import media_of, newest_model
-    from flows.train import score as run
-
-    settings = settings_of(context)
-    if dry_run:
-        chosen = newest_model(settings.store, model)
-        items = media_of(settings.store, unscored_by=chosen["model_id"]).num_rows
-        show_json({"model_id": chosen["model_id"], "items": items, "push": push})
-        return
-    with progress("scoring") as advance:
-        row, scores, unreadable = run(
-            settings.store,
-            model=model,
-            progress=advance,
-            frame_cache_bytes=settings.frame_cache_bytes,
-        )
-    for bad in unreadable:
-        say(f"not scored: {bad['item_id']}: {bad['reason']}")
-    pushed = 0
-    if push:
-        from flows.annotate import push_scores
-
-        pushed = push_scores(settings, row["model_id"])
-    result = {
-        "model_id": row["model_id"],
-        "new rewards": scores.num_rows,
-        "not scored": len(unreadable),
-        "predictions": pushed,
-    }
-    if json:
-        show_json(result | {"not scored": unreadable})
-    else:
-        show_rows([result], list(result))

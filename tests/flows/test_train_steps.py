@@ -11,6 +11,7 @@ import pytest
 from flows import train as steps
 from flows.encoding import write_clip
 from flows.evaluate import evaluate
+from flows.score import score
 from warehouse.errors import StoreError, TrainingError
 from warehouse.store import Store
 
@@ -37,7 +38,7 @@ def test_videos_elsewhere_are_counted_and_the_first_is_named(small):
     with pytest.raises(TrainingError, match=r"3 of 43 videos are no local files \(first: 's3://"):
         steps.media_of(small.store)
     with pytest.raises(TrainingError, match="3 of 3"):  # the others have their rewards
-        steps.score(small.store)
+        score(small.store)
 
 
 def test_only_the_pair_set_s_own_videos_matter_for_training(small):
@@ -218,6 +219,8 @@ def test_the_four_real_clips_go_through_every_step_that_takes_a_video(
     manifest = soli("pairs", "build")
     model = trained_once(soli)
     scored_once(soli, count)
+    written_to_a_file(soli, count, tmp_path / "rewards.csv")
+    canaries_asked(soli, tmp_path)
     accuracies = [row for row in soli("evaluate")["metrics"] if row["metric"] == "acc"]
     assert {row["dimension"] for row in accuracies} == set(DIMENSIONS)
     for name in CLIPS:
@@ -258,6 +261,34 @@ def scored_once(soli, count):
     assert soli("score")["new rewards"] == 3 * count
     assert soli("score")["new rewards"] == 0
     assert np.isfinite(soli.store.read("scores")["reward"].to_numpy()).all()
+
+
+def written_to_a_file(soli, count, path):
+    """With the standing that training's own reference gives, and one made anew of its items."""
+    import pandas as pd
+
+    soli("score", "--out", path)
+    trained = pd.read_csv(path)
+    assert len(trained) == 3 * count
+    soli("score", "--reference", "--out", path)
+    made = pd.read_csv(path)
+    assert (made["reward"] == trained["reward"]).all()
+    close = {"rtol": 0, "atol": 1e-3}  # training's own came from a batch
+    assert np.allclose(made["standardised"], trained["standardised"], **close)
+
+
+def canaries_asked(soli, folder):
+    """Seven changes in three dimensions; the result stands beside the model."""
+    wanted = soli("canaries", "--items", "6", "--dry-run")
+    assert wanted["encodings"] == 8 * 6
+    found = soli("canaries", "--items", "6", "--corner", "top-left", "--motion", DIMENSIONS[2])
+    assert found["unit"] == "validation"
+    assert len(found["rows"]) == 7 * 3
+    assert {row["items"] for row in found["rows"]} == {6}
+    (kept,) = folder.glob("home/runs/*/canaries.json")
+    assert json.loads(kept.read_text()) == found
+    again = soli("canaries", "--items", "6", "--corner", "top-left", "--motion", DIMENSIONS[2])
+    assert again == found
 
 
 def traced(soli, name, model, pair_set_id):

@@ -8,6 +8,7 @@ READING = [
     ["agreement", "report", "--dry-run"],
     ["agreement", "verify"],
     ["annotate", "annotators"],
+    ["canaries", "--dry-run"],
     ["consensus", "build", "--dry-run"],
     ["evaluate", "--dry-run"],
     ["pairs", "build", "--dry-run"],
@@ -45,6 +46,7 @@ def test_the_json_of_an_annotator_s_trace_leads_up_to_the_models(soli, small):
 
 WRITING = [
     ["agreement", "report"],
+    ["canaries"],
     ["consensus", "build"],
     ["evaluate"],
     ["pairs", "build"],
