@@ -19,18 +19,22 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from training.config import OptimizerConfig, TrainConfig
 from training.model import RewardModel
+from training.tuning import merged
 
 NEVER = 2**31 - 1  # steps between DeepSpeed's own progress lines
 
 
-def deepspeed_config(config: TrainConfig) -> dict[str, Any]:
-    """DeepSpeed's configuration for a run. A micro-batch is one block of items."""
+def deepspeed_config(config: TrainConfig, *, universal: bool = False) -> dict[str, Any]:
+    """DeepSpeed's configuration for a run. A micro-batch is one block of items.
+
+    universal: the run goes on from a state of another number of processes.
+    """
     optimizer = config.optimizer
-    return {
+    values: dict[str, Any] = {
         "train_micro_batch_size_per_gpu": 1,
         "gradient_accumulation_steps": config.batch.accumulation,
         "gradient_clipping": optimizer.clip,
-        "zero_optimization": {"stage": config.engine.zero_stage},
+        "zero_optimization": zero_config(config.engine.zero_stage),
         "bf16": {"enabled": config.engine.precision == "bf16"},
         "optimizer": {
             "type": "AdamW",
@@ -45,6 +49,17 @@ def deepspeed_config(config: TrainConfig) -> dict[str, Any]:
         "steps_per_print": NEVER,
         "wall_clock_breakdown": False,
     }
+    return values | ({"checkpoint": {"load_universal": True}} if universal else {})
+
+
+def zero_config(stage: int) -> dict[str, Any]:
+    """What ZeRO cuts up among processes, and how it moves it; the rest is as DeepSpeed has it."""
+    values: dict[str, Any] = {"stage": stage}
+    if stage >= 2:  # noqa: PLR2004  # gradients are cut up: send them while others are computed
+        values |= {"overlap_comm": True, "contiguous_gradients": True}
+    if stage == 3:  # noqa: PLR2004  # weights are: norms, biases and queries stay whole everywhere
+        values |= {"stage3_param_persistence_threshold": 100_000}
+    return values
 
 
 def schedule(
@@ -75,11 +90,12 @@ def schedule(
 
 
 def parameter_groups(model: RewardModel, config: OptimizerConfig) -> list[dict[str, Any]]:
-    """Backbone and head at their own rates, each with and without weight decay."""
+    """What learns of backbone and head at their own rates, with and without weight decay."""
     groups = []
     for part, lr in ((model.backbone, config.lr), (model.head, config.head_lr)):
+        learns = [(name, p) for name, p in part.named_parameters() if p.requires_grad]
         for decays in (True, False):
-            chosen = [p for name, p in part.named_parameters() if _decays(name, p) is decays]
+            chosen = [p for name, p in learns if _decays(name, p) is decays]
             decay = config.weight_decay if decays else 0.0
             groups.append({"params": chosen, "lr": lr, "weight_decay": decay})
     return [group for group in groups if group["params"]]
@@ -89,8 +105,8 @@ def _decays(name: str, parameter: nn.Parameter) -> bool:
     return parameter.ndim > 1 and not name.endswith("query")
 
 
-def start(model: RewardModel, config: TrainConfig, steps: int) -> Any:
-    """The DeepSpeed engine for a run of so many optimiser steps."""
+def start(model: RewardModel, config: TrainConfig, steps: int, *, universal: bool = False) -> Any:
+    """The DeepSpeed engine for a run of so many optimiser steps; universal: see the config."""
     deepspeed = _deepspeed()
     if config.engine.checkpointing:
         model.backbone.checkpoint_activations()
@@ -103,11 +119,17 @@ def start(model: RewardModel, config: TrainConfig, steps: int) -> Any:
         engine, *_ = deepspeed.initialize(
             model=model,
             model_parameters=parameter_groups(model, config.optimizer),
-            config=deepspeed_config(config),
+            config=deepspeed_config(config, universal=universal),
             lr_scheduler=scheduler,
             dist_init_required=False,
         )
     return engine
+
+
+def open_group() -> tuple[int, int]:
+    """Join the processes of the run; returns this one's rank and their number."""
+    _deepspeed()
+    return torch.distributed.get_rank(), torch.distributed.get_world_size()
 
 
 def _deepspeed() -> Any:
@@ -150,9 +172,11 @@ def stop() -> None:
 
 @contextmanager
 def whole_weights(engine: Any) -> Iterator[RewardModel]:
-    """The model with all its weights on every process, also where ZeRO-3 has cut them up."""
+    """The model as it is saved, on every process: no weight cut up by ZeRO-3, adapters merged."""
     deepspeed = _deepspeed()
-    model: RewardModel = engine.module
     cut = engine.zero_optimization_stage() == 3  # noqa: PLR2004  # the only stage that cuts weights
-    with deepspeed.zero.GatheredParameters(list(model.parameters()), enabled=cut):
+    with (
+        deepspeed.zero.GatheredParameters(list(engine.module.parameters()), enabled=cut),
+        merged(engine.module) as model,
+    ):
         yield model

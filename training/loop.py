@@ -7,63 +7,38 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from training.callbacks import Line
 from training.config import LossConfig, TrainConfig
 from training.data import Block, PairSplit
 from training.items import ItemSource, SplitData, augmented
 from training.losses import LossParts, bt_wt
 from training.metrics import Metrics, pair_metrics
 from training.progress import Advance
+from training.states import Reached, Said
 from warehouse.errors import TrainingError
-
-Line = dict[str, float | int]
-"""One line of the curve."""
 
 EVALUATION_ITEMS = 32  # items encoded at once where no gradient is needed
 
 
-@dataclass
-class Curve:
-    """What happened since the last line of the curve, averaged over micro-steps."""
-
-    sums: dict[str, float] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
-
-    def add(self, values: dict[str, float | None]) -> None:
-        """Take in one micro-step; None is no value."""
-        for name, value in values.items():
-            if value is not None:
-                self.sums[name] = self.sums.get(name, 0.0) + value
-                self.counts[name] = self.counts.get(name, 0) + 1
-
-    def drain(self) -> dict[str, float]:
-        """Means, and start again."""
-        means = {name: total / self.counts[name] for name, total in self.sums.items()}
-        self.sums, self.counts = {}, {}
-        return means
-
-
 def block_loss(
     rewards: Tensor, split: PairSplit, block: Block, config: LossConfig
-) -> tuple[LossParts, dict[str, float | None]]:
+) -> tuple[LossParts, Said]:
     """Loss of one block: rewards (B, Q) gathered per pair, averaged within and over dimensions.
 
     Returns: the loss, and what the curve says of it.
     """
-    place = np.zeros(len(split.item_ids), dtype=np.int64)
-    place[block.items] = np.arange(len(block.items))
     winner, other, dimension, mu, weight, tie = (
         torch.from_numpy(values).to(rewards.device)
         for values in (
-            place[split.winner[block.pairs]],
-            place[split.other[block.pairs]],
+            *block.ends(split),
             split.dimension[block.pairs],
             split.mu[block.pairs].astype(np.float32),
             split.weight[block.pairs].astype(np.float32),
@@ -83,7 +58,7 @@ def block_loss(
     return parts, _said(parts, gap.detach(), tie)
 
 
-def _said(parts: LossParts, gap: Tensor, tie: Tensor) -> dict[str, float | None]:
+def _said(parts: LossParts, gap: Tensor, tie: Tensor) -> Said:
     one_sided = gap[~tie]
     return {
         "loss": float(parts.total.detach()),
@@ -93,51 +68,112 @@ def _said(parts: LossParts, gap: Tensor, tie: Tensor) -> dict[str, float | None]
     }
 
 
-def fit(
-    engine: Any,
-    data: SplitData,
-    blocks: list[Block],
-    config: TrainConfig,
-    *,
-    log: Callable[[Line], None],
-    evaluate: Callable[[], dict[str, float]],
-    advance: Advance,
-) -> int:
-    """Train on a plan of blocks, this process's share of it.
+@dataclass
+class Run:
+    """What the loop works with; `blocks` are the micro-batches of all processes."""
 
-    log: given one line of the curve every `log_every` steps and at the end.
+    engine: Any
+    data: SplitData
+    blocks: list[Block]
+    config: TrainConfig
+    reached: Reached
+
+    @property
+    def each_step(self) -> int:
+        """Micro-batches of an optimiser step, over all processes."""
+        return self.config.batch.accumulation * torch.distributed.get_world_size()
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of the whole run."""
+        return len(self.blocks) // self.each_step
+
+
+def fit(
+    run: Run,
+    *,
+    on_line: Callable[[Line], None],
+    evaluate: Callable[[Reached], tuple[dict[str, float], Reached]],
+    save: Callable[[Reached], None],
+    advance: Advance,
+) -> Reached:
+    """Train from where the run has come to; every process calls this, with the same run.
+
+    on_line: given one line of the curve every `log_every` steps and at the end.
     evaluate: called every `evaluate_every` steps and at the end; its values join the line.
-    Returns: optimiser steps done.
+    save: called every `save_every` steps, to keep a state.
+    Returns: where the run is then.
     Raises: TrainingError naming the items of a block whose loss is not finite.
     """
-    curve, began = Curve(), time.perf_counter()
-    rng = np.random.default_rng((config.seed, torch.distributed.get_rank()))
-    share = config.batch.accumulation
-    steps = len(blocks) // share
-    for step in range(1, steps + 1):
-        for block in blocks[(step - 1) * share : step * share]:
-            curve.add(_micro_step(engine, data, block, config, rng))
-        looked = step % config.evaluate_every == 0 or step == steps
-        if looked or step % config.log_every == 0:
-            line: Line = {"step": step, **curve.drain()}
-            line |= {"lr": engine.get_lr()[0], "seconds": time.perf_counter() - began}
-            log(line | (evaluate() if looked else {}))
+    config, reached, steps = run.config, run.reached, run.steps
+    began = time.perf_counter() - reached.seconds
+    for step in range(reached.step + 1, steps + 1):
+        said = dict(_optimiser_step(run, step))
+        reached = replace(reached, step=step, pending=reached.pending | said)
+        looks = step % config.evaluate_every == 0 or step == steps
+        saves = config.save_every is not None and step % config.save_every == 0
+        logs = looks or step % config.log_every == 0
+        if logs or saves:
+            seconds = time.perf_counter() - began
+            reached = replace(reached, seconds=seconds, pending=_of_all(reached.pending))
+        if logs:
+            line: Line = {"step": step, **means(reached.pending)}
+            line |= {"lr": run.engine.get_lr()[0], "seconds": reached.seconds}
+            looked, reached = evaluate(reached) if looks else ({}, reached)
+            on_line(line | looked)
+            reached = replace(reached, pending={})
             advance(step, steps, f"loss {line['loss']:.3f}")
-    return steps
+        if saves:
+            save(reached)
+    return reached
 
 
-def _micro_step(
-    engine: Any, data: SplitData, block: Block, config: TrainConfig, rng: np.random.Generator
-) -> dict[str, float | None]:
-    """Forward, backward and, at the end of the accumulation, an optimiser step."""
-    ids, mask, frames = data.source.batch(engine.module, block.items)
-    rewards = engine(ids, mask, augmented(frames, config.frames, rng))
-    parts, said = block_loss(rewards, data.split, block, config.loss)
+def means(said: dict[int, Said]) -> dict[str, float]:
+    """Mean of each value over the micro-batches that have it, in the order of their numbers.
+
+    >>> means({1: {"loss": 3.0, "train_acc": None}, 0: {"loss": 1.0, "train_acc": 0.5}})
+    {'loss': 2.0, 'train_acc': 0.5}
+    """
+    names = dict.fromkeys(name for values in said.values() for name in values)
+    held = {
+        name: [value for _, values in sorted(said.items()) if (value := values[name]) is not None]
+        for name in names
+    }
+    return {name: sum(values) / len(values) for name, values in held.items() if values}
+
+
+def _of_all(said: dict[int, Said]) -> dict[int, Said]:
+    """What the micro-batches of all processes said, in the order of their numbers."""
+    shares: list[dict[int, Said]] = [{} for _ in range(torch.distributed.get_world_size())]
+    torch.distributed.all_gather_object(shares, said)
+    whole = {number: values for share in shares for number, values in share.items()}
+    return dict(sorted(whole.items()))
+
+
+def _optimiser_step(run: Run, step: int) -> Iterator[tuple[int, Said]]:
+    """This process's micro-batches of optimiser step 1, 2, ...; the last of them takes the step."""
+    rank, world = torch.distributed.get_rank(), torch.distributed.get_world_size()
+    for number in range((step - 1) * run.each_step + rank, step * run.each_step, world):
+        yield number, _micro_step(run, number)
+
+
+def _micro_step(run: Run, number: int) -> Said:
+    """Forward, backward and, at the end of the accumulation, an optimiser step.
+
+    What is drawn at random depends on the seed and the number alone, not on what was drawn before.
+    """
+    config, source, block = run.config, run.data.source, run.blocks[number]
+    rng = np.random.default_rng((config.seed, number))
+    torch.manual_seed(int(rng.integers(2**63)))
+    ids, mask, frames = source.batch(run.engine.module, block.items)
+    clips = augmented(frames, config.frames, rng)
+    rewards = run.engine(ids, mask, clips, chunk=config.batch.chunk)
+    parts, said = block_loss(rewards, run.data.split, block, config.loss)
     if not math.isfinite(said["loss"] or 0.0):
-        names = ", ".join(data.source.item_ids[item] for item in block.items)
+        names = ", ".join(source.item_ids[item] for item in block.items)
         raise TrainingError(f"the loss is {said['loss']} on items {names}; lower the learning rate")
-    engine.backward(parts.total)
-    engine.step()
+    run.engine.backward(parts.total)
+    run.engine.step()
     return said
 
 

@@ -34,7 +34,7 @@ def test_a_job_leaves_all_it_promises(config, write_job):
     model = RewardModel.from_pretrained(job / "checkpoint")
     assert weights_digest(model) == result["weights_sha256"]
     first, last = lines(job)
-    assert first["step"], last["step"] == (2, 4)
+    assert (first["step"], last["step"]) == (2, 4)
     assert {"loss", "win_lose_loss", "win_tie_loss", "train_acc", "lr", "seconds"} <= first.keys()
     assert "validation_acc/subject_deformity" in last
     metrics = json.loads((job / "metrics.json").read_text())

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
-from training.config import FrameConfig
+from training.config import FrameConfig, Part
 from training.video import FramePolicy, Frames
 from warehouse.errors import TrainingError
 
@@ -95,6 +95,10 @@ class Backbone(nn.Module, ABC):
     @abstractmethod
     def language(self) -> Any:
         """The language model; its decoder layers are `language.layers`."""
+
+    @abstractmethod
+    def parts(self) -> dict[Part, nn.Module]:
+        """The parts of the base model that a run may freeze; no weight stands in two of them."""
 
     @abstractmethod
     def policy(self, frames: FrameConfig) -> FramePolicy:

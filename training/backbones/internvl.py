@@ -13,10 +13,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from training.backbones.base import PREPROCESSOR, Backbone, Shape
-from training.config import FrameConfig
+from training.config import FrameConfig, Part
 from training.video import FramePolicy
 from warehouse.errors import TrainingError
 
@@ -46,6 +46,14 @@ class InternVL(Backbone):
     def language(self) -> Any:
         """A Qwen2 or Qwen3 model."""
         return self.base.language_model
+
+    def parts(self) -> dict[Part, nn.Module]:
+        """Vision tower, projector and language model."""
+        return {
+            "vision": self.base.vision_tower,
+            "projector": self.base.multi_modal_projector,
+            "language": self.language,
+        }
 
     def policy(self, frames: FrameConfig) -> FramePolicy:
         """Frames at this checkpoint's size."""
