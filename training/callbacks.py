@@ -22,10 +22,10 @@ Line = dict[str, float | int]
 class Callback(Protocol):
     """Called by the first process alone."""
 
-    def on_line(self, line: Line) -> None:
+    def on_line(self, line: Line, /) -> None:
         """A line of the curve: its step, and means over the steps since the line before."""
 
-    def on_end(self, result: dict[str, Any]) -> None:
+    def on_end(self, result: dict[str, Any], /) -> None:
         """The run is done; result: what done.json holds."""
 
 
@@ -43,7 +43,7 @@ class CurveFile:
         with self.path.open("a") as file:
             file.write(json.dumps(line) + "\n")
 
-    def on_end(self, result: dict[str, Any]) -> None:
+    def on_end(self, _result: dict[str, Any]) -> None:
         """Nothing is left to do."""
 
 
@@ -54,18 +54,18 @@ class TensorBoard:
         """step: where the run starts; what was shown of later steps is taken back."""
         from torch.utils.tensorboard import SummaryWriter
 
-        self.writer = SummaryWriter(str(folder), purge_step=step + 1 if step else None)  # type: ignore[no-untyped-call]
+        self.writer = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
 
     def on_line(self, line: Line) -> None:
         """One scalar for each value."""
         for name, value in line.items():
             if name != "step":
-                self.writer.add_scalar(name, value, line["step"])  # type: ignore[no-untyped-call]
-        self.writer.flush()  # type: ignore[no-untyped-call]
+                self.writer.add_scalar(name, value, line["step"])
+        self.writer.flush()
 
-    def on_end(self, result: dict[str, Any]) -> None:
+    def on_end(self, _result: dict[str, Any]) -> None:
         """Close the file."""
-        self.writer.close()  # type: ignore[no-untyped-call]
+        self.writer.close()
 
 
 def _lines(path: Path) -> list[str]:

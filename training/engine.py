@@ -21,20 +21,27 @@ from training.config import OptimizerConfig, TrainConfig
 from training.model import RewardModel
 from training.tuning import merged
 
+LOST = (
+    "another process of this run has ended, see its own words; run the same command again: it goes"
+    " on from the last state, or starts over where save_every is not set"
+)
 NEVER = 2**31 - 1  # steps between DeepSpeed's own progress lines
 
 
-def deepspeed_config(config: TrainConfig, *, universal: bool = False) -> dict[str, Any]:
+def deepspeed_config(
+    config: TrainConfig, *, universal: bool = False, overlap: bool = True
+) -> dict[str, Any]:
     """DeepSpeed's configuration for a run. A micro-batch is one block of items.
 
     universal: the run goes on from a state of another number of processes.
+    overlap: gradients are sent while others are computed; a CPU has no streams to do it in.
     """
     optimizer = config.optimizer
     values: dict[str, Any] = {
         "train_micro_batch_size_per_gpu": 1,
         "gradient_accumulation_steps": config.batch.accumulation,
         "gradient_clipping": optimizer.clip,
-        "zero_optimization": zero_config(config.engine.zero_stage),
+        "zero_optimization": _zero(config.engine.zero_stage, overlap=overlap),
         "bf16": {"enabled": config.engine.precision == "bf16"},
         "optimizer": {
             "type": "AdamW",
@@ -52,12 +59,12 @@ def deepspeed_config(config: TrainConfig, *, universal: bool = False) -> dict[st
     return values | ({"checkpoint": {"load_universal": True}} if universal else {})
 
 
-def zero_config(stage: int) -> dict[str, Any]:
-    """What ZeRO cuts up among processes, and how it moves it; the rest is as DeepSpeed has it."""
+def _zero(stage: int, *, overlap: bool) -> dict[str, Any]:
+    """What is cut up among processes, and how it is moved; the rest is as DeepSpeed has it."""
     values: dict[str, Any] = {"stage": stage}
-    if stage >= 2:  # noqa: PLR2004  # gradients are cut up: send them while others are computed
-        values |= {"overlap_comm": True, "contiguous_gradients": True}
-    if stage == 3:  # noqa: PLR2004  # weights are: norms, biases and queries stay whole everywhere
+    if stage >= 2:  # noqa: PLR2004  # gradients are cut up
+        values |= {"overlap_comm": overlap, "contiguous_gradients": True}
+    if stage == 3:  # noqa: PLR2004  # weights are; norms, biases and queries stay whole
         values |= {"stage3_param_persistence_threshold": 100_000}
     return values
 
@@ -115,11 +122,11 @@ def start(model: RewardModel, config: TrainConfig, steps: int, *, universal: boo
     def scheduler(optimizer: Optimizer) -> LambdaLR:
         return LambdaLR(optimizer, factor)
 
-    with _local_rank():
+    with local_rank():  # ZeRO-3 asks for it at every step, too
         engine, *_ = deepspeed.initialize(
             model=model,
             model_parameters=parameter_groups(model, config.optimizer),
-            config=deepspeed_config(config, universal=universal),
+            config=deepspeed_config(config, universal=universal, overlap=torch.cuda.is_available()),
             lr_scheduler=scheduler,
             dist_init_required=False,
         )
@@ -153,15 +160,23 @@ def _launched() -> bool:
 
 
 @contextmanager
-def _local_rank() -> Iterator[None]:
+def local_rank() -> Iterator[None]:
     """LOCAL_RANK, which DeepSpeed insists on, where nobody launched us; gone again after."""
-    if not _launched():
+    alone = "LOCAL_RANK" not in os.environ
+    if alone:
         os.environ["LOCAL_RANK"] = "0"
     try:
         yield
     finally:
-        if not _launched():
+        if alone:
             del os.environ["LOCAL_RANK"]
+
+
+def lost_a_process(error: RuntimeError) -> bool:
+    """Whether an error says that another process of the run is gone."""
+    words = str(error).lower()
+    signs = ("connection closed by peer", "connection reset by peer", "broken pipe", "nccl")
+    return torch.distributed.is_initialized() and any(sign in words for sign in signs)
 
 
 def stop() -> None:

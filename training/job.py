@@ -1,7 +1,7 @@
 """Files of a job's folder: what goes in, what comes out, and whether it is finished.
 
-config.json, media.parquet and, where batch.kind is planned, plan.parquet go in; the names in OUTPUTS
-come out, done.json last.
+config.json, media.parquet and, where batch.kind is planned, plan.parquet go in; the names in
+OUTPUTS come out, done.json last.
 """
 
 from __future__ import annotations

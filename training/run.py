@@ -16,6 +16,7 @@ import shutil
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
@@ -67,7 +68,7 @@ def train(
     earlier = finished(job, inputs)
     if earlier:
         return earlier
-    with _reproducible(config):
+    with _reproducible(config), engines.local_rank():
         return _train(job, config, inputs, _Watch(quiet=quiet, callbacks=tuple(callbacks)))
 
 
@@ -284,17 +285,27 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
         sys.stderr.write("usage: python -m training.run JOB_DIR\n")
         return 2
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\.distributed")
     try:
         train(arguments[0])
     except PlatformError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
-    except Exception as error:  # noqa: BLE001 -- our own mistake: its story goes to a file
-        story = Path(arguments[0]) / "traceback.txt"
-        story.write_text(traceback.format_exc())
-        sys.stderr.write(f"error: unexpected {type(error).__name__}; the traceback is in {story}\n")
+    except RuntimeError as error:
+        if not engines.lost_a_process(error):
+            return _unexpected(arguments[0], error)
+        sys.stderr.write(f"error: {engines.LOST} ({str(error).splitlines()[0]})\n")
         return 1
+    except Exception as error:  # noqa: BLE001 -- our own mistake: its story is kept
+        return _unexpected(arguments[0], error)
     return 0
+
+
+def _unexpected(job: str, error: Exception) -> int:
+    story = Path(job) / "traceback.txt"
+    story.write_text("".join(traceback.format_exception(error)))
+    sys.stderr.write(f"error: unexpected {type(error).__name__}; the traceback is in {story}\n")
+    return 1
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ def save(engine: Any, job: Path, reached: Reached) -> None:
     first = torch.distributed.get_rank() == 0
     if first:
         shutil.rmtree(part, ignore_errors=True)
-    client = {"universal_checkpoint_info": {}}  # DeepSpeed's converter asks for it
+    client: dict[str, Any] = {"universal_checkpoint_info": {}}  # DeepSpeed's converter asks for it
     with room_for(part, "the state before it stands"):
         engine.save_checkpoint(str(part), tag=SHARDS, client_state=client, save_latest=False)
     torch.distributed.barrier()
@@ -148,6 +148,8 @@ def load(engine: Any, job: Path, reached: Reached, tag: str) -> None:
     Raises: TrainingError where it cannot be read.
     """
     folder = _folder(job, reached.step)
+    groups = engine.optimizer.param_groups
+    own = [{name: group[name] for name in group if name != "params"} for group in groups]
     torch.distributed.barrier()
     try:
         engine.load_checkpoint(str(folder), tag=tag)
@@ -155,6 +157,9 @@ def load(engine: Any, job: Path, reached: Reached, tag: str) -> None:
         raise TrainingError(
             f"state {folder} cannot be read ({error}); remove {folder.parent} to start over"
         ) from error
+    if tag == UNIVERSAL:  # for ZeRO-3 DeepSpeed gives all groups the first one's rate and decay
+        for group, values, lr in zip(groups, own, engine.lr_scheduler.get_last_lr(), strict=True):
+            group.update(values | {"lr": lr})
     engine.micro_steps = reached.step * engine.gradient_accumulation_steps()
 
 

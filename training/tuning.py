@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from peft import LoraConfig as PeftConfig
@@ -60,8 +61,8 @@ def merged(model: RewardModel) -> Iterator[RewardModel]:
 
 
 @torch.no_grad()
-def _plain(layer: LoraLayer) -> nn.Linear:
-    """A linear layer with W + (alpha / rank) B A."""
+def _plain(layer: Any) -> nn.Linear:
+    """A linear layer with W + (alpha / rank) B A of one with an adapter."""
     base = layer.get_base_layer()
     plain = nn.Linear(base.in_features, base.out_features, device="meta", bias=False)
     plain.weight = nn.Parameter(base.weight + layer.get_delta_weight("default"))

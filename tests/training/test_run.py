@@ -189,15 +189,3 @@ def test_killed_with_9_and_run_again_it_ends_at_the_same_weights_and_says_little
         train(killed, quiet=True)["weights_sha256"]
         == (json.loads((whole / "done.json").read_text())["weights_sha256"])
     )
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("stage", [0, 3])
-def test_two_processes_under_torchrun_train_one_model(config, write_job, stage):
-    job = write_job(replace(config, engine=replace(config.engine, zero_stage=stage)))
-    process = start(job, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone")
-    _, said = process.communicate(timeout=180)
-    assert process.returncode == 0, said
-    done = json.loads((job / "done.json").read_text())
-    model = RewardModel.from_pretrained(job / "checkpoint")
-    assert weights_digest(model) == done["weights_sha256"]

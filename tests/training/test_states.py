@@ -67,10 +67,12 @@ def test_killed_with_9_five_times_a_run_ends_at_the_same_losses_and_weights(
     calm, killed = write_job(run, "calm"), write_job(run, "killed")
     whole = train(calm, quiet=True)
     moments = sorted(random.Random(precision).sample(range(1, STEPS), 5))
-    assert all([kill_at(forks, killed, step) for step in moments])
+    for step in moments:
+        assert kill_at(forks, killed, step)
     assert not (killed / "done.json").exists()
     reached = newest(killed, whole["inputs"])
-    assert reached is not None and reached.step >= moments[-1] - 2
+    assert reached is not None
+    assert reached.step >= moments[-1] - 2
     assert train(killed, quiet=True)["weights_sha256"] == whole["weights_sha256"]
     assert lines(killed) == lines(calm)
     assert [line["step"] for line in lines(calm)] == list(range(1, STEPS + 1))
@@ -108,7 +110,7 @@ def test_a_full_disk_at_a_state_leaves_the_one_before_whole(run, write_job, monk
 
     real = torch.save
     monkeypatch.setattr(torch, "save", save)
-    with pytest.raises(TrainingError, match="No space left on device.*the state before it stands"):
+    with pytest.raises(TrainingError, match=r"No space left on device.*the state before it stands"):
         train(job, quiet=True)
     monkeypatch.undo()
     assert [path.name for path in (job / "states").iterdir()] == ["00000002"]
@@ -134,7 +136,7 @@ def test_a_torn_state_is_named_with_what_to_do(run, write_job):
     stopped(job, 3)
     (weights,) = (job / "states").rglob("*model_states.pt")
     weights.write_bytes(weights.read_bytes()[:100])
-    with pytest.raises(TrainingError, match="state .*00000002 cannot be read .*to start over"):
+    with pytest.raises(TrainingError, match=r"state .*00000002 cannot be read .*to start over"):
         train(job, quiet=True)
 
 
@@ -143,5 +145,5 @@ def test_another_number_of_processes_keeps_the_micro_batches_of_a_step(config):
     batch = [at_this_world(config, reached, world).batch.accumulation for world in (1, 2, 3, 6)]
     assert batch == [6, 3, 2, 1]
     assert at_this_world(config, None, 7) is config
-    with pytest.raises(TrainingError, match="6 micro-batches a step .* 4 processes cannot"):
+    with pytest.raises(TrainingError, match=r"6 micro-batches a step .* 4 processes cannot"):
         at_this_world(config, reached, 4)
