@@ -157,10 +157,23 @@ def load(engine: Any, job: Path, reached: Reached, tag: str) -> None:
         raise TrainingError(
             f"state {folder} cannot be read ({error}); remove {folder.parent} to start over"
         ) from error
-    if tag == UNIVERSAL:  # for ZeRO-3 DeepSpeed gives all groups the first one's rate and decay
-        for group, values, lr in zip(groups, own, engine.lr_scheduler.get_last_lr(), strict=True):
-            group.update(values | {"lr": lr})
+    if tag == UNIVERSAL:
+        _mend(engine, own)
     engine.micro_steps = reached.step * engine.gradient_accumulation_steps()
+
+
+def _mend(engine: Any, own: list[dict[str, Any]]) -> None:
+    """What DeepSpeed 0.19 gets wrong of a universal state in ZeRO-3.
+
+    It gives all groups the first one's rate and decay, and all weights one counter of steps, which
+    then counts once for each of them. own: the groups' settings as the run's config has them.
+    """
+    rates = engine.lr_scheduler.get_last_lr()
+    for group, values, lr in zip(engine.optimizer.param_groups, own, rates, strict=True):
+        group.update(values | {"lr": lr})
+    for state in engine.optimizer.optimizer.state.values():
+        if torch.is_tensor(state.get("step")):
+            state["step"] = state["step"].clone()
 
 
 def _folder(job: Path, step: int) -> Path:

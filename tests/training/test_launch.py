@@ -4,7 +4,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from deepspeed.launcher.runner import fetch_hostfile
 
 from soak.zero import BACKBONES, at, curve, difference, inputs, job_of, run_of
 from training.launch import launch_command
@@ -18,7 +17,10 @@ def test_one_process_needs_no_launcher():
     assert launch_command("a job") == [sys.executable, "-m", "training.run", "a job"]
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")  # of what DeepSpeed imports
 def test_several_machines_go_by_deepspeeds_launcher_and_its_hostfile(tmp_path):
+    from deepspeed.launcher.runner import fetch_hostfile
+
     hostfile = tmp_path / "hosts"
     hostfile.write_text("node1 slots=8\nnode2 slots=8\n")
     command = launch_command("job", processes=3, hostfile=hostfile)
@@ -38,7 +40,7 @@ def test_a_hostfile_that_is_not_there_is_an_error_and_not_a_run_on_this_machine_
 def test_deepspeeds_launcher_runs_two_processes_here(tmp_path):
     inputs(tmp_path)
     run = run_of(tmp_path, BACKBONES["internvl"](tmp_path / "base"), 2)
-    alone = job_of(tmp_path, "alone", at(run, 1, "fp32", 1))
+    alone = job_of(tmp_path, "alone", at(run, 0, "fp32", 1))
     train(alone, quiet=True)
     job = job_of(tmp_path, "launched", at(run, 1, "fp32", 2))
     (tmp_path / "hosts").write_text("localhost slots=2\n")
