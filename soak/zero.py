@@ -198,7 +198,7 @@ def matrix(folder: Path, name: str, run: TrainConfig, precisions: list[str]) -> 
                 lines.append(compared(told, known, job, allowed))
             told = f"{name} {precision} stage {stage} x 2 -> 1"
             job = job_of(folder, told.replace(" ", "_"), at(run, stage, precision, 2))
-            if not killed_at(job, 2, lambda job=job: len(curve(job)) >= 5):  # type: ignore[misc]
+            if not killed_at(job, 2, lambda job=job: len(curve(job)) >= 3):  # type: ignore[misc]
                 raise RuntimeError(f"{told}: it was done before it was killed")
             together(job, 1)
             lines.append(compared(told, known, job, allowed))

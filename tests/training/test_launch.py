@@ -45,7 +45,15 @@ def test_deepspeeds_launcher_runs_two_processes_here(tmp_path):
     job = job_of(tmp_path, "launched", at(run, 1, "fp32", 2))
     (tmp_path / "hosts").write_text("localhost slots=2\n")
     python, module, runner, *rest = launch_command(job, hostfile=tmp_path / "hosts")
-    command = [python, module, runner, "--no_ssh_check", *rest]  # nobody serves ssh here
+    command = [
+        python,
+        module,
+        runner,
+        "--no_ssh_check",
+        "--master_addr",
+        "127.0.0.1",
+        *rest,
+    ]  # nobody serves ssh here
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads((job / "done.json").read_text())["steps"] == 2
