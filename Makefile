@@ -58,6 +58,7 @@ soak: $(READY) $(SERVER) $(TEMPLATE)
 	@$(BIN)/python -m soak.suitability --write
 	@$(BIN)/python -m soak.canaries --write
 	@$(BIN)/python -m soak.paper_scale
+	@$(BIN)/python -m soak.zero --write
 
 # As root on Debian the browser is installed; elsewhere one line says how, and nothing fails.
 chromium:

@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from flows.batches import planned_batches
 from flows.choose import by_start
 from flows.pair import checked, newest_pair_set
 from warehouse.digest import canonical_json, value_digest
@@ -181,6 +182,11 @@ def _prepare(job: Path, config: dict[str, Any], media: pa.Table) -> None:
     job.mkdir(parents=True, exist_ok=True)
     pq.write_table(media, job / "media.part")
     (job / "media.part").rename(job / "media.parquet")
+    if config["batch"]["kind"] == "planned":
+        size = config["batch"]["size"]
+        plan = planned_batches(Path(config["pair_set"]), config["dimensions"], size)
+        pq.write_table(plan, job / "plan.part")
+        (job / "plan.part").rename(job / "plan.parquet")
     (job / "config.part").write_text(canonical_json(config) + "\n")
     (job / "config.part").rename(job / "config.json")
 

@@ -189,13 +189,10 @@ def loss_of(rewards: Gathered, config: LossConfig) -> LossParts:
 def gather(rewards: Tensor, split: PairSplit, block: Block) -> Gathered:
     """Rewards (B, Q) of a block's items, in its order, beside its pairs; in fp32 at least."""
     rewards = rewards.to(torch.promote_types(rewards.dtype, torch.float32))
-    place = np.zeros(len(split.item_ids), dtype=np.int64)
-    place[block.items] = np.arange(len(block.items))
     winner, other, dimension, tie = (
         torch.from_numpy(values).to(rewards.device)
         for values in (
-            place[split.winner[block.pairs]],
-            place[split.other[block.pairs]],
+            *block.ends(split),
             split.dimension[block.pairs],
             split.tie[block.pairs],
         )

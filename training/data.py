@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from training.set_tables import by_item, column, is_soft, passed, places, read_rows, ties
@@ -23,6 +24,8 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 TRAINING_SPLITS = ("train", "validation")
+PAIR_ORDER = [("dimension", "ascending"), ("winner", "ascending"), ("other", "ascending")]
+PLAN_COLUMNS = ("batch", "dimension", "winner", "other")
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,16 @@ class Block:
 
     items: Ints
     pairs: Ints
+    copies: bool = False
+    """The naive way: items are the pairs' winners, then their others, as often as they stand."""
+
+    def ends(self, split: PairSplit) -> tuple[Ints, Ints]:
+        """Places in `items` of each pair's winner and of its other."""
+        if self.copies:
+            return np.split(np.arange(len(self.items)), 2)  # type: ignore[return-value]
+        place = np.zeros(len(split.item_ids), dtype=np.int64)
+        place[self.items] = np.arange(len(self.items))
+        return place[split.winner[self.pairs]], place[split.other[self.pairs]]
 
 
 @dataclass(frozen=True)
@@ -102,9 +115,8 @@ def read_split(
     keys = zip(items["dimension"].to_pylist(), items["ordinal"].to_pylist(), strict=True)
     place = {key: number[i] for key, i in zip(keys, items["item_id"].to_pylist(), strict=True)}
     prompt = dict(zip(items["item_id"].to_pylist(), items["prompt_id"].to_pylist(), strict=True))
-    order = [("dimension", "ascending"), ("winner", "ascending"), ("other", "ascending")]
     soft = is_soft(pairs)
-    pairs = pairs.filter(pc.is_in(pairs["kind"], pa.array(sorted(kinds)))).sort_by(order)
+    pairs = pairs.filter(pc.is_in(pairs["kind"], pa.array(sorted(kinds)))).sort_by(PAIR_ORDER)
     names = pairs["dimension"].to_pylist()
     p_pass = by_item(items, number, dimensions, column(items, "p_pass"))
     label = by_item(items, number, dimensions, passed(items))
@@ -160,15 +172,67 @@ def plan_blocks(split: PairSplit, *, size: int, epochs: int, seed: int) -> Itera
         yield from (block for block in graph.epoch(size, rng) if len(block.pairs))
 
 
-def plan_pairs(split: PairSplit, *, size: int, epochs: int, seed: int) -> Iterator[Block]:
-    """The naive way: `size` pairs at random and the items in them; each pair once per epoch."""
+def plan_pairs(
+    split: PairSplit, *, size: int, epochs: int, seed: int, copies: bool = False
+) -> Iterator[Block]:
+    """`size` pairs at random and the items in them; each pair once per epoch.
+
+    copies: the naive way, both items of each pair, as often as they stand.
+    """
     rng = np.random.default_rng(seed)
     for _ in range(epochs):
         order = rng.permutation(split.pairs)
         for start in range(0, len(order), size):
             pairs = np.sort(order[start : start + size])
+            ends = np.concatenate([split.winner[pairs], split.other[pairs]])
+            yield Block(ends if copies else np.unique(ends), pairs, copies)
+
+
+def plan_batches(split: PairSplit, batch: Ints, *, epochs: int, seed: int) -> Iterator[Block]:
+    """Batches made beforehand, in a new order in each epoch: each pair once per epoch.
+
+    batch: (P,) number of each pair's batch.
+    """
+    rng = np.random.default_rng(seed)
+    rows = np.argsort(batch, kind="stable")
+    together = np.split(rows, np.flatnonzero(np.diff(batch[rows])) + 1)
+    for _ in range(epochs):
+        for number in rng.permutation(len(together)):
+            pairs = together[number]
             items = np.unique(np.concatenate([split.winner[pairs], split.other[pairs]]))
             yield Block(items, pairs)
+
+
+def read_plan(
+    path: Path,
+    folder: str | Path,
+    dimensions: tuple[str, ...],
+    split: str,
+    kinds: frozenset[str] = frozenset(KINDS),
+) -> Ints:
+    """(P,) batch of each pair of a split, from the plan of batches in a job.
+
+    path: its columns are those of PLAN_COLUMNS; winner and other are ordinals, as in pairs.parquet.
+    kinds: as `read_split` takes them.
+    Raises: TrainingError where the plan is missing or is not one of these very pairs.
+    """
+    pairs = read_rows(Path(folder) / "pairs.parquet", dimensions, split).sort_by(PAIR_ORDER)
+    try:
+        plan = pq.read_table(path, columns=list(PLAN_COLUMNS)).sort_by(PAIR_ORDER)
+    except (OSError, pa.ArrowException, KeyError) as error:
+        raise TrainingError(
+            f"plan of batches: {path} cannot be read ({error}); it needs the columns "
+            f"{', '.join(PLAN_COLUMNS)}; `soli train` writes it, or set batch.kind to blocks"
+        ) from error
+    keys = [name for name, _ in PAIR_ORDER]
+    if plan.select(keys).to_pydict() != pairs.select(keys).to_pydict():
+        raise TrainingError(
+            f"plan of batches: {path} holds {plan.num_rows} pairs, and not just the "
+            f"{pairs.num_rows} of the split {split} of {folder}; write the job again"
+        )
+    taken = pc.is_in(pairs["kind"], pa.array(sorted(kinds)))
+    batch: Ints = plan["batch"].filter(taken).to_numpy().astype(np.int64)
+    return batch
 
 
 def coverage(split: PairSplit, blocks: list[Block]) -> Coverage:

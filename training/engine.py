@@ -19,18 +19,29 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from training.config import OptimizerConfig, TrainConfig
 from training.model import RewardModel
+from training.tuning import merged
 
+LOST = (
+    "another process of this run has ended, see its own words; run the same command again: it goes"
+    " on from the last state, or starts over where save_every is not set"
+)
 NEVER = 2**31 - 1  # steps between DeepSpeed's own progress lines
 
 
-def deepspeed_config(config: TrainConfig) -> dict[str, Any]:
-    """DeepSpeed's configuration for a run. A micro-batch is one block of items."""
+def deepspeed_config(
+    config: TrainConfig, *, universal: bool = False, overlap: bool = True
+) -> dict[str, Any]:
+    """DeepSpeed's configuration for a run. A micro-batch is one block of items.
+
+    universal: the run goes on from a state of another number of processes.
+    overlap: gradients are sent while others are computed; a CPU has no streams to do it in.
+    """
     optimizer = config.optimizer
-    return {
+    values: dict[str, Any] = {
         "train_micro_batch_size_per_gpu": 1,
         "gradient_accumulation_steps": config.batch.accumulation,
         "gradient_clipping": optimizer.clip,
-        "zero_optimization": {"stage": config.engine.zero_stage},
+        "zero_optimization": _zero(config.engine.zero_stage, overlap=overlap),
         "bf16": {"enabled": config.engine.precision == "bf16"},
         "optimizer": {
             "type": "AdamW",
@@ -45,6 +56,17 @@ def deepspeed_config(config: TrainConfig) -> dict[str, Any]:
         "steps_per_print": NEVER,
         "wall_clock_breakdown": False,
     }
+    return values | ({"checkpoint": {"load_universal": True}} if universal else {})
+
+
+def _zero(stage: int, *, overlap: bool) -> dict[str, Any]:
+    """What is cut up among processes, and how it is moved; the rest is as DeepSpeed has it."""
+    values: dict[str, Any] = {"stage": stage}
+    if stage >= 2:  # noqa: PLR2004  # gradients are cut up
+        values |= {"overlap_comm": overlap, "contiguous_gradients": True}
+    if stage == 3:  # noqa: PLR2004  # weights are; norms, biases and queries stay whole
+        values |= {"stage3_param_persistence_threshold": 100_000}
+    return values
 
 
 def schedule(
@@ -75,11 +97,12 @@ def schedule(
 
 
 def parameter_groups(model: RewardModel, config: OptimizerConfig) -> list[dict[str, Any]]:
-    """Backbone and head at their own rates, each with and without weight decay."""
+    """What learns of backbone and head at their own rates, with and without weight decay."""
     groups = []
     for part, lr in ((model.backbone, config.lr), (model.head, config.head_lr)):
+        learns = [(name, p) for name, p in part.named_parameters() if p.requires_grad]
         for decays in (True, False):
-            chosen = [p for name, p in part.named_parameters() if _decays(name, p) is decays]
+            chosen = [p for name, p in learns if _decays(name, p) is decays]
             decay = config.weight_decay if decays else 0.0
             groups.append({"params": chosen, "lr": lr, "weight_decay": decay})
     return [group for group in groups if group["params"]]
@@ -89,8 +112,8 @@ def _decays(name: str, parameter: nn.Parameter) -> bool:
     return parameter.ndim > 1 and not name.endswith("query")
 
 
-def start(model: RewardModel, config: TrainConfig, steps: int) -> Any:
-    """The DeepSpeed engine for a run of so many optimiser steps."""
+def start(model: RewardModel, config: TrainConfig, steps: int, *, universal: bool = False) -> Any:
+    """The DeepSpeed engine for a run of so many optimiser steps; universal: see the config."""
     deepspeed = _deepspeed()
     if config.engine.checkpointing:
         model.backbone.checkpoint_activations()
@@ -99,15 +122,21 @@ def start(model: RewardModel, config: TrainConfig, steps: int) -> Any:
     def scheduler(optimizer: Optimizer) -> LambdaLR:
         return LambdaLR(optimizer, factor)
 
-    with _local_rank():
+    with local_rank():  # ZeRO-3 asks for it at every step, too
         engine, *_ = deepspeed.initialize(
             model=model,
             model_parameters=parameter_groups(model, config.optimizer),
-            config=deepspeed_config(config),
+            config=deepspeed_config(config, universal=universal, overlap=torch.cuda.is_available()),
             lr_scheduler=scheduler,
             dist_init_required=False,
         )
     return engine
+
+
+def open_group() -> tuple[int, int]:
+    """Join the processes of the run; returns this one's rank and their number."""
+    _deepspeed()
+    return torch.distributed.get_rank(), torch.distributed.get_world_size()
 
 
 def _deepspeed() -> Any:
@@ -131,15 +160,23 @@ def _launched() -> bool:
 
 
 @contextmanager
-def _local_rank() -> Iterator[None]:
+def local_rank() -> Iterator[None]:
     """LOCAL_RANK, which DeepSpeed insists on, where nobody launched us; gone again after."""
-    if not _launched():
+    alone = "LOCAL_RANK" not in os.environ
+    if alone:
         os.environ["LOCAL_RANK"] = "0"
     try:
         yield
     finally:
-        if not _launched():
+        if alone:
             del os.environ["LOCAL_RANK"]
+
+
+def lost_a_process(error: RuntimeError) -> bool:
+    """Whether an error says that another process of the run is gone."""
+    words = str(error).lower()
+    signs = ("connection closed by peer", "connection reset by peer", "broken pipe", "nccl")
+    return torch.distributed.is_initialized() and any(sign in words for sign in signs)
 
 
 def stop() -> None:
@@ -150,9 +187,11 @@ def stop() -> None:
 
 @contextmanager
 def whole_weights(engine: Any) -> Iterator[RewardModel]:
-    """The model with all its weights on every process, also where ZeRO-3 has cut them up."""
+    """The model as it is saved, on every process: no weight cut up by ZeRO-3, adapters merged."""
     deepspeed = _deepspeed()
-    model: RewardModel = engine.module
     cut = engine.zero_optimization_stage() == 3  # noqa: PLR2004  # the only stage that cuts weights
-    with deepspeed.zero.GatheredParameters(list(model.parameters()), enabled=cut):
+    with (
+        deepspeed.zero.GatheredParameters(list(engine.module.parameters()), enabled=cut),
+        merged(engine.module) as model,
+    ):
         yield model

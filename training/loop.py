@@ -1,6 +1,6 @@
 """The training loop: blocks of items in, optimiser steps and a curve out.
 
-Shapes: N items of a split, Q dimensions.
+Shapes: B items of a block, Q dimensions, P pairs of a block.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,87 +17,125 @@ import torch
 from torch import Tensor
 
 from training.block_loss import block_loss
+from training.callbacks import Line
 from training.config import TrainConfig
 from training.data import Block, PairSplit
 from training.items import Batch, ItemSource, SplitData, augmented
 from training.metrics import Metrics, pair_metrics
 from training.progress import Advance
+from training.states import Reached, Said
 from warehouse.errors import TrainingError
-
-Line = dict[str, float | int]
-"""One line of the curve."""
 
 EVALUATION_ITEMS = 32  # items encoded at once where no gradient is needed
 
 
 @dataclass
-class Curve:
-    """What happened since the last line of the curve, averaged over micro-steps."""
+class Run:
+    """What the loop works with; `blocks` are the micro-batches of all processes."""
 
-    sums: dict[str, float] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
+    engine: Any
+    data: SplitData
+    blocks: list[Block]
+    config: TrainConfig
+    reached: Reached
 
-    def add(self, values: dict[str, float | None]) -> None:
-        """Take in one micro-step; None is no value."""
-        for name, value in values.items():
-            if value is not None:
-                self.sums[name] = self.sums.get(name, 0.0) + value
-                self.counts[name] = self.counts.get(name, 0) + 1
+    @property
+    def each_step(self) -> int:
+        """Micro-batches of an optimiser step, over all processes."""
+        return self.config.batch.accumulation * torch.distributed.get_world_size()
 
-    def drain(self) -> dict[str, float]:
-        """Means, and start again."""
-        means = {name: total / self.counts[name] for name, total in self.sums.items()}
-        self.sums, self.counts = {}, {}
-        return means
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of the whole run."""
+        return len(self.blocks) // self.each_step
+
+    def share(self, step: int) -> range:
+        """This process's micro-batches of optimiser step 1, 2, ...; the last takes the step."""
+        rank, world = torch.distributed.get_rank(), torch.distributed.get_world_size()
+        return range((step - 1) * self.each_step + rank, step * self.each_step, world)
 
 
 def fit(
-    engine: Any,
-    data: SplitData,
-    blocks: list[Block],
-    config: TrainConfig,
+    run: Run,
     *,
-    log: Callable[[Line], None],
-    evaluate: Callable[[], dict[str, float]],
+    on_line: Callable[[Line], None],
+    evaluate: Callable[[Reached], tuple[dict[str, float], Reached]],
+    save: Callable[[Reached], None],
     advance: Advance,
-) -> int:
-    """Train on a plan of blocks, this process's share of it.
+) -> Reached:
+    """Train from where the run has come to; every process calls this, with the same run.
 
-    log: given one line of the curve every `log_every` steps and at the end.
+    on_line: given one line of the curve every `log_every` steps and at the end.
     evaluate: called every `evaluate_every` steps and at the end; its values join the line.
-    Returns: optimiser steps done.
+    save: called every `save_every` steps, to keep a state.
+    Returns: where the run is then.
     Raises: TrainingError naming the items of a block whose loss is not finite.
     """
-    curve, began = Curve(), time.perf_counter()
-    rng = np.random.default_rng((config.seed, torch.distributed.get_rank()))
-    share = config.batch.accumulation
-    steps = len(blocks) // share
-    with closing(data.source.batches(engine.module, [block.items for block in blocks])) as batches:
-        for step in range(1, steps + 1):
-            for block in blocks[(step - 1) * share : step * share]:
-                ids, mask, clips = next(batches)
-                seen = ids, mask, augmented(clips, config.frames, rng)
-                curve.add(_micro_step(engine, data, block, seen, config))
-            looked = step % config.evaluate_every == 0 or step == steps
-            if looked or step % config.log_every == 0:
-                line: Line = {"step": step, **curve.drain()}
-                line |= {"lr": engine.get_lr()[0], "seconds": time.perf_counter() - began}
-                log(line | (evaluate() if looked else {}))
+    config, reached, steps = run.config, run.reached, run.steps
+    began = time.perf_counter() - reached.seconds
+    coming = [number for step in range(reached.step + 1, steps + 1) for number in run.share(step)]
+    plan = [run.blocks[number].items for number in coming]
+    with closing(run.data.source.batches(run.engine.module, plan)) as batches:
+        for step in range(reached.step + 1, steps + 1):
+            said = {number: _micro_step(run, number, next(batches)) for number in run.share(step)}
+            reached = replace(reached, step=step, pending=reached.pending | said)
+            looks = step % config.evaluate_every == 0 or step == steps
+            saves = config.save_every is not None and step % config.save_every == 0
+            logs = looks or step % config.log_every == 0
+            if logs or saves:
+                seconds = time.perf_counter() - began
+                reached = replace(reached, seconds=seconds, pending=_of_all(reached.pending))
+            if logs:
+                line: Line = {"step": step, **means(reached.pending)}
+                line |= {"lr": run.engine.get_lr()[0], "seconds": reached.seconds}
+                looked, reached = evaluate(reached) if looks else ({}, reached)
+                on_line(line | looked)
+                reached = replace(reached, pending={})
                 advance(step, steps, f"loss {line['loss']:.3f}")
-    return steps
+            if saves:
+                save(reached)
+    return reached
 
 
-def _micro_step(
-    engine: Any, data: SplitData, block: Block, batch: Batch, config: TrainConfig
-) -> dict[str, float | None]:
-    """Forward, backward and, at the end of the accumulation, an optimiser step."""
-    rewards = engine(*batch)
-    parts, said = block_loss(rewards, data.split, block, config.loss)
+def means(said: dict[int, Said]) -> dict[str, float]:
+    """Mean of each value over the micro-batches that have it, in the order of their numbers.
+
+    >>> means({1: {"loss": 3.0, "train_acc": None}, 0: {"loss": 1.0, "train_acc": 0.5}})
+    {'loss': 2.0, 'train_acc': 0.5}
+    """
+    names = dict.fromkeys(name for values in said.values() for name in values)
+    held = {
+        name: [value for _, values in sorted(said.items()) if (value := values[name]) is not None]
+        for name in names
+    }
+    return {name: sum(values) / len(values) for name, values in held.items() if values}
+
+
+def _of_all(said: dict[int, Said]) -> dict[int, Said]:
+    """What the micro-batches of all processes said, in the order of their numbers."""
+    shares: list[dict[int, Said]] = [{} for _ in range(torch.distributed.get_world_size())]
+    torch.distributed.all_gather_object(shares, said)
+    whole = {number: values for share in shares for number, values in share.items()}
+    return dict(sorted(whole.items()))
+
+
+def _micro_step(run: Run, number: int, batch: Batch) -> Said:
+    """Forward, backward and, at the end of the accumulation, an optimiser step.
+
+    What is drawn at random depends on the seed and the number alone, not on what was drawn before.
+    """
+    config, source, block = run.config, run.data.source, run.blocks[number]
+    rng = np.random.default_rng((config.seed, number))
+    torch.manual_seed(int(rng.integers(2**63)))
+    ids, mask, frames = batch
+    clips = augmented(frames, config.frames, rng)
+    rewards = run.engine(ids, mask, clips, chunk=config.batch.chunk)
+    parts, said = block_loss(rewards, run.data.split, block, config.loss)
     if not math.isfinite(said["loss"] or 0.0):
-        names = ", ".join(data.source.item_ids[item] for item in block.items)
+        names = ", ".join(source.item_ids[item] for item in block.items)
         raise TrainingError(f"the loss is {said['loss']} on items {names}; lower the learning rate")
-    engine.backward(parts.total)
-    engine.step()
+    run.engine.backward(parts.total)
+    run.engine.step()
     return said
 
 

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from training.backbones import Backbone, Piece, Shape, load_backbone, shape_of
+from training.chunks import in_chunks
 from training.config import HeadConfig, TrainConfig
 from training.config_json import read_fields
 from training.heads import HEADS, Encoded, Head
@@ -99,8 +100,15 @@ class RewardModel(nn.Module):
         text = json.dumps({"format": FORMAT, **spec_json(self.spec)}, indent=2)
         (folder / "soli.json").write_text(text + "\n")
 
-    def forward(self, ids: Tensor, mask: Tensor, frames: Sequence[Tensor]) -> Tensor:
-        """Rewards (B, Q) of (B, S) ids and mask, and B clips of uint8 (T, H, W, 3) frames."""
+    def forward(
+        self, ids: Tensor, mask: Tensor, frames: Sequence[Tensor], chunk: int | None = None
+    ) -> Tensor:
+        """Rewards (B, Q) of (B, S) ids and mask, and B clips of uint8 (T, H, W, 3) frames.
+
+        chunk: items held in memory at a time, where gradients are wanted; None: all.
+        """
+        if chunk is not None and chunk < len(ids):
+            return in_chunks(self.forward, ids, mask, frames, chunk)
         fps = self.spec.frames.fps
         seconds = None if fps is None else [1 / fps] * len(frames)
         states, last = self.backbone(ids, mask, frames, self.head.layers, seconds)

@@ -1,55 +1,66 @@
 """One training job in a folder: `python -m training.run JOB_DIR`, also under torchrun.
 
-In: config.json, media.parquet (item_id, path, prompt, media_sha256) and the pair set that the
-config names. Out: checkpoint/, curve.jsonl, metrics.json and, last and atomically, done.json.
-A job killed at any time starts over when it is run again and ends at the same weights.
+In: config.json, media.parquet (item_id, path, prompt, media_sha256), plan.parquet where batch.kind
+is planned, and the pair set that the config names. Out: checkpoint/, curve.jsonl, tensorboard/,
+metrics.json and, last and atomically, done.json; with save_every also best/, and states/ until it
+is done. A job killed at any time goes on from its newest state when it is run again, or starts over
+where it has none, and ends at the same losses and weights.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import resource
+import shutil
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
-from itertools import islice
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from training import engine as engines
+from training import states
 from training.block_loss import check_split, kinds_of
+from training.callbacks import Callback, CurveFile, Line, TensorBoard
 from training.config import TrainConfig
 from training.config_json import from_json
-from training.data import (
-    TRAINING_SPLITS,
-    Block,
-    PairSplit,
-    coverage,
-    left_out,
-    plan_blocks,
-    plan_pairs,
-    read_split,
-)
+from training.data import TRAINING_SPLITS, Ints, coverage, left_out, read_plan, read_split
 from training.items import SplitData
-from training.job import clear, finished, input_digest, read_json, read_media, write_json
-from training.loop import Line, fit, rewards_of, split_accuracy
+from training.job import (
+    ENDS,
+    OUTPUTS,
+    clear,
+    finished,
+    input_digest,
+    put_in_place,
+    read_json,
+    read_media,
+    room_for,
+    write_json,
+)
+from training.loop import Run, fit, rewards_of, split_accuracy
 from training.model import RewardModel, model_id, weights_digest
+from training.plan import micro_batches
 from training.progress import shown
 from training.reference import Reference, write_reference
+from training.tuning import tune
 from training.video import FrameCache
 from warehouse.errors import PlatformError, TrainingError
 
 
-def train(job_dir: str | Path, *, quiet: bool = False) -> dict[str, Any]:
+def train(
+    job_dir: str | Path, *, quiet: bool = False, callbacks: Sequence[Callback] = ()
+) -> dict[str, Any]:
     """Train the job in a folder, or read its result where these inputs were trained already.
 
+    callbacks: hear of the run beside its curve and TensorBoard, in the first process.
     Returns: what done.json holds: model_id, weights_sha256, steps, seconds, peak_rss_bytes.
     Raises: TrainingError for an input that cannot be used.
     """
@@ -59,27 +70,63 @@ def train(job_dir: str | Path, *, quiet: bool = False) -> dict[str, Any]:
     earlier = finished(job, inputs)
     if earlier:
         return earlier
-    if _rank() == 0:
-        clear(job)
-    with _reproducible(config):
-        return _train(job, config, inputs, show=_rank() == 0 and not quiet)
+    with _reproducible(config), engines.local_rank():
+        return _train(job, config, inputs, _Watch(quiet=quiet, callbacks=tuple(callbacks)))
 
 
-def _train(job: Path, config: TrainConfig, inputs: str, *, show: bool) -> dict[str, Any]:
+@dataclass
+class _Watch:
+    """Who sees the run: a person on stderr, and callbacks; nobody but in the first process."""
+
+    quiet: bool
+    callbacks: tuple[Callback, ...]
+
+    @property
+    def shows(self) -> bool:
+        return _rank() == 0 and not self.quiet
+
+    def begin(self, job: Path, step: int) -> None:
+        """Curve and TensorBoard join those given; step: where the run starts."""
+        if _rank() == 0:
+            own = CurveFile(job / "curve.jsonl", step), TensorBoard(job / "tensorboard", step)
+            self.callbacks = (*own, *self.callbacks)
+
+    def line(self, line: Line) -> None:
+        for callback in self.callbacks if _rank() == 0 else ():
+            callback.on_line(line)
+
+    def end(self, result: dict[str, Any]) -> None:
+        for callback in self.callbacks if _rank() == 0 else ():
+            callback.on_end(result)
+
+
+def _train(job: Path, config: TrainConfig, inputs: str, watch: _Watch) -> dict[str, Any]:
     began = time.perf_counter()
+    rank, world = engines.open_group()
+    state = states.newest(job, inputs)
+    config = states.at_this_world(config, state, world)
+    if rank == 0:
+        clear(job, OUTPUTS if state is None else ENDS)
+    torch.distributed.barrier()
     model = RewardModel.create(config)
-    learn, validation = _data(job, config, model, show=show)
-    blocks = _plan(learn.split, config)
-    engine = engines.start(model, config, len(blocks) // config.batch.accumulation)
+    tune(model, config.tuning, config.seed)
+    learn, validation = _data(job, config, model, show=watch.shows)
+    blocks = micro_batches(learn.split, config, world=world, planned=_planned(job, config))
+    reached = replace(
+        state or states.Reached(inputs, world, config.batch.accumulation),
+        world=world,
+        accumulation=config.batch.accumulation,
+    )
+    engine = _engine(job, config, model, len(blocks), state)
     prepared = time.perf_counter()
-    with shown("train", wanted=show) as advance:
-        steps = fit(
-            engine,
-            learn,
-            blocks,
-            config,
-            log=_curve_writer(job / "curve.jsonl"),
-            evaluate=lambda: _accuracies(_validation(engine, validation, config)),
+    watch.begin(job, reached.step)
+    judge = _Judge(job, config, engine, validation)
+    with shown("train", wanted=watch.shows) as advance:
+        end = fit(
+            Run(engine, learn, blocks, config, reached),
+            on_line=watch.line,
+            evaluate=judge,
+            save=lambda now: states.save(engine, job, now),
             advance=advance,
         )
     facts = {
@@ -87,20 +134,42 @@ def _train(job: Path, config: TrainConfig, inputs: str, *, show: bool) -> dict[s
             config.pair_set, config.dimensions, TRAINING_SPLITS[0], kinds_of(config.loss)
         ),
         "coverage": asdict(coverage(learn.split, blocks)),
-        "validation": _validation(engine, validation, config),
-        "parameters": sum(weight.numel() for weight in model.parameters()),
+        "validation": judge.metrics,
+        "best": end.best,
+        "parameters": sum(_size(weight) for weight in model.parameters()),
+        "learning": sum(_size(weight) for weight in model.parameters() if weight.requires_grad),
         "prepare_seconds": prepared - began,
-        "steps_per_second": steps / (time.perf_counter() - prepared),
+        "steps_per_second": end.step / end.seconds,
     }
     of = "validation" if validation.split.item_ids else "train"
     rewards = rewards_of(engine, (validation if of == "validation" else learn).source).numpy()
     with engines.whole_weights(engine) as whole:
-        result = _result(whole, inputs, steps, time.perf_counter() - began)
-        if _rank() == 0:
+        result = _result(whole, inputs, end)
+        if rank == 0:
             columns = dict(zip(config.dimensions, rewards.T, strict=True))
             reference = Reference.build(result["model_id"], of, columns)
             _publish(job, whole, facts, result, reference)
+    watch.end(result)
     return result
+
+
+def _engine(
+    job: Path, config: TrainConfig, model: RewardModel, blocks: int, state: states.Reached | None
+) -> Any:
+    """DeepSpeed's engine, fresh or where a state left it."""
+    world = torch.distributed.get_world_size()
+    steps = blocks // (config.batch.accumulation * world)
+    if state is None:
+        return engines.start(model, config, steps)
+    tag = states.tag_of(job, state, world)
+    engine = engines.start(model, config, steps, universal=tag == states.UNIVERSAL)
+    states.load(engine, job, state, tag)
+    return engine
+
+
+def _size(weight: torch.Tensor) -> int:
+    """Numbers in a weight, also where ZeRO-3 has cut it up."""
+    return int(getattr(weight, "ds_numel", weight.numel()))
 
 
 def _data(
@@ -121,24 +190,44 @@ def _data(
         with shown(f"decode {name}", wanted=show) as advance:
             loaded.append(SplitData.load(model, split, media, cache, advance))
     learn, validation = loaded
+    if not learn.split.pairs:
+        raise TrainingError(f"pair set {config.pair_set}: no pair to train on; label more items")
     return learn, validation
 
 
-def _plan(split: PairSplit, config: TrainConfig) -> list[Block]:
-    """This process's blocks: every process has the same number, a multiple of the accumulation."""
-    batch = config.batch
-    plan = {"blocks": plan_blocks, "pairs": plan_pairs}[batch.kind]
-    blocks = plan(split, size=batch.size, epochs=batch.epochs, seed=config.seed)
-    each_step = int(os.environ.get("WORLD_SIZE", "1")) * batch.accumulation
-    planned = list(islice(blocks, batch.max_steps and batch.max_steps * each_step))
-    steps = len(planned) // each_step
-    if not steps:
-        raise TrainingError(
-            f"{len(planned)} blocks of {batch.size} are fewer than one step takes ({each_step}); "
-            "lower batch.size or batch.accumulation"
-        )
-    world = each_step // batch.accumulation
-    return planned[_rank() : steps * each_step : world]
+def _planned(job: Path, config: TrainConfig) -> Ints | None:
+    """Batch of each pair, where batches were planned beforehand."""
+    if config.batch.kind != "planned":
+        return None
+    split, kinds = TRAINING_SPLITS[0], kinds_of(config.loss)
+    return read_plan(job / "plan.parquet", config.pair_set, config.dimensions, split, kinds)
+
+
+@dataclass
+class _Judge:
+    """Looks at validation and, where states are kept, keeps the best model so far in best/."""
+
+    job: Path
+    config: TrainConfig
+    engine: Any
+    data: SplitData
+    metrics: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def __call__(self, reached: states.Reached) -> tuple[dict[str, float], states.Reached]:
+        """Values for the curve's line, and the run with its best model so far."""
+        self.metrics = _validation(self.engine, self.data, self.config)
+        found = _accuracies(self.metrics)
+        mean = sum(found.values()) / len(found) if found else 0.0
+        if found and (not reached.best or mean > reached.best["accuracy"]):
+            reached = replace(reached, best={"step": reached.step, "accuracy": mean})
+            if self.config.save_every is not None:
+                self._keep()
+        return found, reached
+
+    def _keep(self) -> None:
+        with engines.whole_weights(self.engine) as whole:
+            if _rank() == 0:
+                _export(whole, self.job / "best")
 
 
 def _validation(engine: Any, data: SplitData, config: TrainConfig) -> dict[str, dict[str, Any]]:
@@ -154,26 +243,28 @@ def _accuracies(metrics: dict[str, dict[str, Any]]) -> dict[str, float]:
     return {f"validation_acc/{name}": m["acc"] for name, m in metrics.items() if m["pairs"]}
 
 
-def _curve_writer(path: Path) -> Callable[[Line], None]:
-    def write(line: Line) -> None:
-        if _rank() == 0:
-            with path.open("a") as file:
-                file.write(json.dumps(line) + "\n")
-
-    return write
-
-
-def _result(model: RewardModel, inputs: str, steps: int, seconds: float) -> dict[str, Any]:
+def _result(model: RewardModel, inputs: str, end: states.Reached) -> dict[str, Any]:
     weights = weights_digest(model)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
         "model_id": model_id(weights, model.spec),
         "weights_sha256": weights,
-        "steps": steps,
-        "seconds": seconds,
+        "steps": end.step,
+        "seconds": end.seconds,
         "peak_rss_bytes": peak if sys.platform == "darwin" else peak * 1024,
         "inputs": inputs,
     }
+
+
+def _export(model: RewardModel, folder: Path, reference: Reference | None = None) -> None:
+    """A checkpoint under its name, whole or not at all."""
+    part = folder.with_suffix(".part")
+    shutil.rmtree(part, ignore_errors=True)
+    with room_for(part, "the last state stands, where save_every is set"):
+        model.save_pretrained(part)
+        if reference is not None:
+            write_reference(part, reference)
+        put_in_place(part, folder)
 
 
 def _publish(
@@ -183,13 +274,11 @@ def _publish(
     result: dict[str, Any],
     reference: Reference,
 ) -> None:
-    """Checkpoint under its name, then metrics, then done.json: each appears whole or not at all."""
-    part = job / "checkpoint.part"
-    model.save_pretrained(part)
-    write_reference(part, reference)
-    part.replace(job / "checkpoint")
+    """Checkpoint, then metrics, then done.json: each appears whole or not at all."""
+    _export(model, job / "checkpoint", reference)
     write_json(job / "metrics.json", facts)
     write_json(job / "done.json", result)
+    shutil.rmtree(job / states.STATES, ignore_errors=True)
 
 
 def _rank() -> int:
@@ -205,7 +294,7 @@ def _reproducible(config: TrainConfig) -> Iterator[None]:
         torch.set_num_threads(config.engine.threads)
         # Some CUDA kernels have no deterministic twin: they warn there, and never run on CPU.
         torch.use_deterministic_algorithms(True, warn_only=torch.cuda.is_available())
-        torch.manual_seed(config.seed + _rank())
+        torch.manual_seed(config.seed)
         random.seed(config.seed)
         try:
             yield
@@ -220,17 +309,27 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
         sys.stderr.write("usage: python -m training.run JOB_DIR\n")
         return 2
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\.distributed")
     try:
         train(arguments[0])
     except PlatformError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
-    except Exception as error:  # noqa: BLE001 -- our own mistake: its story goes to a file
-        story = Path(arguments[0]) / "traceback.txt"
-        story.write_text(traceback.format_exc())
-        sys.stderr.write(f"error: unexpected {type(error).__name__}; the traceback is in {story}\n")
+    except RuntimeError as error:
+        if not engines.lost_a_process(error):
+            return _unexpected(arguments[0], error)
+        sys.stderr.write(f"error: {engines.LOST} ({str(error).splitlines()[0]})\n")
         return 1
+    except Exception as error:  # noqa: BLE001 -- our own mistake: its story is kept
+        return _unexpected(arguments[0], error)
     return 0
+
+
+def _unexpected(job: str, error: Exception) -> int:
+    story = Path(job) / "traceback.txt"
+    story.write_text("".join(traceback.format_exception(error)))
+    sys.stderr.write(f"error: unexpected {type(error).__name__}; the traceback is in {story}\n")
+    return 1
 
 
 if __name__ == "__main__":

@@ -3,24 +3,36 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from deepspeed.runtime.config import DeepSpeedConfig
 
 from training.engine import deepspeed_config, parameter_groups, schedule
 from training.model import RewardModel
-from training.recipes import paper_1b
+from training.recipes import RECIPES
 
-GOLDEN = Path(__file__).parents[1] / "data" / "training" / "deepspeed_paper_1b.json"
-
-
-def test_deepspeeds_config_is_the_golden_one():
-    assert deepspeed_config(paper_1b("base", "pairs")) == json.loads(GOLDEN.read_text())
+GOLDEN = Path(__file__).parents[1] / "data" / "training" / "deepspeed.json"
 
 
-def test_stage_and_precision_reach_deepspeed():
-    run = paper_1b("base", "pairs")
-    run = replace(run, engine=replace(run.engine, zero_stage=3, precision="fp32"))
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_deepspeeds_config_of_a_recipe_is_the_golden_one(name):
+    golden = json.loads(GOLDEN.read_text())
+    assert deepspeed_config(RECIPES[name]("base", "pairs")) == golden[name]
+
+
+@pytest.mark.parametrize("stage", [0, 1, 2, 3])
+def test_stage_and_precision_reach_deepspeed(stage):
+    run = RECIPES["paper-1b"]("base", "pairs")
+    run = replace(run, engine=replace(run.engine, zero_stage=stage, precision="fp32"))
+    golden = json.loads(GOLDEN.read_text())["stages"][stage]
     seen = deepspeed_config(run)
-    assert seen["zero_optimization"] == {"stage": 3}
+    assert seen["zero_optimization"] == golden
     assert seen["bf16"] == {"enabled": False}
+    DeepSpeedConfig(seen | {"train_batch_size": 10})  # no name that DeepSpeed does not know
+
+
+def test_a_state_of_another_world_is_loaded_as_a_universal_one():
+    run = RECIPES["tiny"]("base", "pairs")
+    seen = deepspeed_config(run, universal=True)
+    assert seen == {**deepspeed_config(run), "checkpoint": {"load_universal": True}}
 
 
 @pytest.mark.parametrize("kind", ["linear", "cosine", "constant"])
