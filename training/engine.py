@@ -187,7 +187,12 @@ def stop() -> None:
 
 @contextmanager
 def whole_weights(engine: Any) -> Iterator[RewardModel]:
-    """The model as it is saved, on every process: no weight cut up by ZeRO-3, adapters merged."""
+    """The model as it is saved, on every process: no weight cut up by ZeRO-3, adapters merged.
+
+    After, ZeRO-3's small weights are whole again, as the next step expects: DeepSpeed 0.19 cuts up
+    all of them on the way out. Attention takes its output weights from a module that is never
+    called; cut up, they would join another module's, and the step would not be as recorded.
+    """
     deepspeed = _deepspeed()
     cut = engine.zero_optimization_stage() == 3  # noqa: PLR2004  # the only stage that cuts weights
     with (
@@ -195,3 +200,5 @@ def whole_weights(engine: Any) -> Iterator[RewardModel]:
         merged(engine.module) as model,
     ):
         yield model
+    if cut:
+        engine.optimizer.checkpoint_event_epilogue()

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from training.run import train
 
 ROOT = Path(__file__).parents[2]
 STEPS = 4
+LOOK = 3  # step of a look at validation after the kill, whose model is the best so far
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +51,18 @@ def test_every_stage_on_one_or_two_processes_draws_the_same_curve(world, stage, 
     assert difference(alone, curve(job)) < 1e-5
     keys = [name for name in alone[-1] if name.startswith("validation_acc")]
     assert [curve(job)[-1][name] for name in keys] == [alone[-1][name] for name in keys]
+
+
+@pytest.mark.slow
+def test_killed_with_zero_3_a_run_goes_on_past_a_new_best_model_to_the_same_weights(world):
+    folder, run, _ = world
+    run = at(replace(run, evaluate_every=LOOK), 3, "fp32", 1)
+    calm, killed = job_of(folder, "calm", run), job_of(folder, "killed", run)
+    state = killed / "states" / "00000002" / "state.json"
+    whole = together(calm, 1)
+    assert killed_at(killed, 1, state.exists)
+    assert together(killed, 1)["weights_sha256"] == whole["weights_sha256"]
+    assert curve(killed) == curve(calm)
 
 
 @pytest.mark.slow
