@@ -93,7 +93,8 @@ def videoalign_2b(base_model: str, pair_set: str, *, seed: int = 0) -> TrainConf
         seed=seed,
         prompt_template="{video}\n{prompt}",  # ours; video first, as prompt-free dimensions need it
         frame_text="",
-        frames=FrameConfig(sampling="fps", fps=2.0, count=16),  # paper; at most 16: ours
+        # paper; 16 frames at most: ours
+        frames=FrameConfig(sampling="fps", fps=2.0, count=16, most_pixels=448 * 448),
         head=HeadConfig(kind="special-token", prompt_free=DIMENSIONS[:2], dropout=0.0),  # paper
         loss=LossConfig(kind="btt", margin=0.0, theta=5.0),  # paper
         batch=BatchConfig(kind="pairs", size=1, accumulation=32, epochs=2),  # paper
