@@ -18,40 +18,46 @@ COLUMNS = (
     "verdict",
 )  # fmt: skip
 
+Split = Annotated[
+    Literal["validation", "test", "ood"] | None,
+    typer.Option(help="Held-out items to take (default: of all three splits)."),
+]
+Items = Annotated[int, typer.Option(min=2, help="Items at most; each is encoded 8 times.")]
+Corner = Annotated[
+    Literal["top-left", "top-right", "bottom-left", "bottom-right"],
+    typer.Option(help="Where the mark stands."),
+]
+Motion = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Dimension that has to notice frozen, shuffled and reversed frames; may be"
+        " repeated (default: physical_plausibility)."
+    ),
+]
+Meaning = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Dimension that has to notice another prompt; may be repeated (default:"
+        " semantic_alignment)."
+    ),
+]
+Threshold = Annotated[
+    float, typer.Option(min=0, help="Smallest effect that counts, in reference deviations.")
+]
+Seed = Annotated[int, typer.Option(min=0, help="Of prompts, orders and intervals.")]
+
 
 def canaries(
     context: typer.Context,
     *,
     model: Model = None,
-    split: Annotated[
-        Literal["validation", "test", "ood"] | None,
-        typer.Option(help="Held-out items to take (default: of all three splits)."),
-    ] = None,
-    items: Annotated[
-        int, typer.Option(min=2, help="Items at most; each is encoded 8 times.")
-    ] = 200,
-    corner: Annotated[
-        Literal["top-left", "top-right", "bottom-left", "bottom-right"],
-        typer.Option(help="Where the mark stands."),
-    ] = "bottom-right",
-    motion: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Dimension that has to notice frozen, shuffled and reversed frames; may be"
-            " repeated (default: physical_plausibility)."
-        ),
-    ] = None,
-    meaning: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Dimension that has to notice another prompt; may be repeated (default:"
-            " semantic_alignment)."
-        ),
-    ] = None,
-    threshold: Annotated[
-        float, typer.Option(min=0, help="Smallest effect that counts, in reference deviations.")
-    ] = 0.2,
-    seed: Annotated[int, typer.Option(min=0, help="Of prompts, orders and intervals.")] = 0,
+    split: Split = None,
+    items: Items = 200,
+    corner: Corner = "bottom-right",
+    motion: Motion = None,
+    meaning: Meaning = None,
+    threshold: Threshold = 0.2,
+    seed: Seed = 0,
     json: Json = False,
     dry_run: DryRun = False,
 ) -> None:
