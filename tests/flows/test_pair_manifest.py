@@ -88,6 +88,16 @@ def test_a_manifest_of_labels_that_are_not_here_is_refused(small, tmp_path):
         rebuild(small.store, path)
 
 
+def built_again(store, folder, files):
+    """Lose a set's files and have its manifest bring back the same bytes."""
+    before = files(folder)
+    manifest = folder.parent / "kept.json"
+    manifest.write_bytes(before["manifest.json"])
+    shutil.rmtree(folder)
+    rebuild(store, manifest)
+    assert files(folder) == before
+
+
 @pytest.mark.slow
 def test_blocks_asked_for_on_the_command_line_are_planned_whole_and_built_again(soli, small, files):
     blocks = "blocks={passes=3,fails=2,groups={train='all',test='up to 4'}}"
@@ -97,12 +107,7 @@ def test_blocks_asked_for_on_the_command_line_are_planned_whole_and_built_again(
     for splits in made["counts"].values():
         assert 6 * splits["train"]["win_tie"] == 3 * splits["train"]["win_lose"] > 0
     folder = Path(newest_pair_set(small.store, made["pair_set_id"])["path"])
-    before = files(folder)
-    manifest = folder.parent / "kept.json"
-    manifest.write_bytes(before["manifest.json"])
-    shutil.rmtree(folder)
-    rebuild(small.store, manifest)
-    assert files(folder) == before
+    built_again(small.store, folder, files)
     code, out, err = soli("pairs", "build", "--extend", made["pair_set_id"])
     assert (code, out) == (1, "")
     assert "extend: the recipe has blocks" in err
@@ -128,12 +133,7 @@ def test_a_set_extended_after_new_labels_keeps_its_pairs_and_is_built_again_from
     gone = {row["cause"] for row in told if row["only_a"]}
     assert gone <= {"label flipped", "item new"}
     folder = Path(newest_pair_set(small.store, grown["pair_set_id"])["path"])
-    before = files(folder)
-    manifest = folder.parent / "kept.json"
-    manifest.write_bytes(before["manifest.json"])
-    shutil.rmtree(folder)
-    rebuild(small.store, manifest)
-    assert files(folder) == before
+    built_again(small.store, folder, files)
 
 
 def test_a_folder_that_holds_another_set_is_not_taken_for_this_one(small, again):
