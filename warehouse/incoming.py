@@ -21,6 +21,8 @@ from warehouse.manifest import Staged, rows_digest, staged_file, writable
 SPOOL_BYTES = 32 << 20
 ROW_GROUP = 32_768  # rows; larger ones take more memory to read
 
+FILE_ROW_GROUP = 122_880  # of the files of tables: DuckDB's own, which its threads share out
+
 
 class Spool:
     """Rows of one table in the order they came: in memory, on disk where they are many."""
@@ -86,6 +88,7 @@ class Incoming:
         self._spool = Spool(contract, folder)
         self._batch = f"{contract.name}_batch"  # a view of the rows as they came
         self._source = self._batch  # SQL for those of them that are to be added
+        self._kept: pa.Table | None = None  # the rows as they came, where memory holds them all
         self._db = engine.cursor()
 
     @property
@@ -133,6 +136,7 @@ class Incoming:
             scan = f"read_parquet({views.quoted(str(rows))}, file_row_number = true)"
             self._db.execute(f"CREATE TEMP VIEW {self._batch} AS FROM {scan}")
         else:
+            self._kept = rows
             places = pa.array(np.arange(rows.num_rows))
             self._db.register(self._batch, rows.append_column("file_row_number", places))
 
@@ -192,9 +196,19 @@ class Incoming:
         """Write the new rows as the file that the table will hold."""
         contract = self._contract
         path = staged_file(self._folder, contract.name)
+        if self._kept is not None and self._source == self._batch:
+            _write(path, contract, self._kept, stamp)
+        else:
+            self._copy(path, stamp)
+        sync(path)
+        rows, digest = rows_digest(self._db, contract, f"read_parquet({views.quoted(str(path))})")
+        return Staged(contract.name, rows, digest, self._lake.version(contract.name))
+
+    def _copy(self, path: Path, stamp: int) -> None:
+        """Write rows that only DuckDB can tell, or has the memory for."""
         columns = [
             f"make_timestamptz({stamp}) AS observed_at" if c.name == "observed_at" else c.name
-            for c in contract.columns
+            for c in self._contract.columns
         ]
         # Rows read as they lie keep their order; joins lose it, and sorting all costs seconds.
         order = "" if self._source == self._batch else "ORDER BY file_row_number"
@@ -202,14 +216,19 @@ class Incoming:
             f"COPY (SELECT {', '.join(columns)} FROM {self._source} {order})"
             f" TO {views.quoted(str(path))} (FORMAT parquet, COMPRESSION zstd)"
         )
-        sync(path)
-        rows, digest = rows_digest(self._db, contract, f"read_parquet({views.quoted(str(path))})")
-        return Staged(contract.name, rows, digest, self._lake.version(contract.name))
 
     def close(self) -> None:
         """Let go of the rows; safe to repeat."""
         self._spool.close()
         self._db.close()
+
+
+def _write(path: Path, contract: Table, rows: pa.Table, stamp: int) -> None:
+    """All rows as they lie, stamped: half the work of handing them to DuckDB."""
+    at = pa.repeat(pa.scalar(stamp, pa.timestamp("us", "UTC")), rows.num_rows)
+    values = [at if c.name == "observed_at" else rows[c.name] for c in contract.columns]
+    stamped = pa.table(values, names=[c.name for c in contract.columns])
+    pq.write_table(stamped, path, compression="zstd", row_group_size=FILE_ROW_GROUP)
 
 
 def _key(contract: Table) -> str:
