@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from training import released
 from training.backbones import Backbone, Piece, Shape, load_backbone, shape_of
 from training.chunks import in_chunks
 from training.config import HeadConfig, TrainConfig
@@ -54,6 +55,7 @@ class RewardModel(nn.Module):
     def create(cls, config: TrainConfig) -> RewardModel:
         """Pretrained backbone and a fresh head, whose weights depend on the seed alone.
 
+        An HPQA starts as the head of the base model where that is a released SoliReward checkpoint.
         Raises: TrainingError for a base model, or a head that does not fit it.
         """
         backbone = load_backbone(config.base_model, config.engine.precision)
@@ -69,15 +71,18 @@ class RewardModel(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             head = HEADS[spec.head.kind].fresh(spec.head, spec.dimensions, backbone)
+        released.start(head, config)
         return cls(backbone, head.to(backbone.base.dtype), spec)
 
     @classmethod
     def from_pretrained(cls, checkpoint: str | Path) -> RewardModel:
-        """Load a checkpoint in evaluation mode.
+        """Load a checkpoint, or a released SoliReward checkpoint, in evaluation mode.
 
         Raises: TrainingError where a part is missing, of another format, or does not fit.
         """
         folder = Path(checkpoint)
+        if released.found(folder):
+            return cls.create(released.use_of(folder)).eval()
         spec = read_spec(folder)
         backbone = load_backbone(folder / "base", spec.precision)
         head = HEADS[spec.head.kind].build(spec.head, spec.dimensions, backbone)
@@ -185,5 +190,5 @@ def read_spec(checkpoint: Path) -> ModelSpec:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise TrainingError(
             f"{path}: no checkpoint of Soli can be read here ({error!r}); give the folder that "
-            "training wrote"
+            "training wrote, or a released SoliReward checkpoint in safetensors (no pickle is read)"
         ) from error
