@@ -116,7 +116,8 @@ class RewardModel(nn.Module):
             return in_chunks(self.forward, ids, mask, frames, chunk)
         fps = self.spec.frames.fps
         seconds = None if fps is None else [1 / fps] * len(frames)
-        states, last = self.backbone(ids, mask, frames, self.head.layers, seconds)
+        vectors = self.head.inputs()
+        states, last = self.backbone(ids, mask, frames, self.head.layers, seconds, vectors=vectors)
         rewards: Tensor = self.head(Encoded(tuple(states), last, mask, ids))
         return rewards
 
