@@ -106,16 +106,22 @@ class RewardModel(nn.Module):
         (folder / "soli.json").write_text(text + "\n")
 
     def forward(
-        self, ids: Tensor, mask: Tensor, frames: Sequence[Tensor], chunk: int | None = None
+        self,
+        ids: Tensor,
+        mask: Tensor,
+        frames: Sequence[Tensor],
+        seconds: Sequence[float] | None = None,
+        *,
+        chunk: int | None = None,
     ) -> Tensor:
         """Rewards (B, Q) of (B, S) ids and mask, and B clips of uint8 (T, H, W, 3) frames.
 
+        seconds: of each clip, from one frame to the next (`Clip.spacing`); None: no word of it.
         chunk: items held in memory at a time, where gradients are wanted; None: all.
         """
         if chunk is not None and chunk < len(ids):
-            return in_chunks(self.forward, ids, mask, frames, chunk)
-        fps = self.spec.frames.fps
-        seconds = None if fps is None else [1 / fps] * len(frames)
+            batch = (ids, mask, frames) if seconds is None else (ids, mask, frames, seconds)
+            return in_chunks(self.forward, batch, chunk)
         vectors = self.head.inputs()
         states, last = self.backbone(ids, mask, frames, self.head.layers, seconds, vectors=vectors)
         rewards: Tensor = self.head(Encoded(tuple(states), last, mask, ids))
@@ -131,15 +137,23 @@ class RewardModel(nn.Module):
         return self.backbone.tokens(self.pieces(prompt), clip, self.spec.frame_text)
 
     @torch.no_grad()
-    def rewards(self, prompts: Sequence[str], frames: Sequence[Tensor]) -> Tensor:
-        """Rewards (B, Q) in fp32 of items given by prompt and uint8 (T, H, W, 3) frames."""
+    def rewards(
+        self,
+        prompts: Sequence[str],
+        frames: Sequence[Tensor],
+        seconds: Sequence[float] | None = None,
+    ) -> Tensor:
+        """Rewards (B, Q) in fp32 of items given by prompt and uint8 (T, H, W, 3) frames.
+
+        seconds: as `forward`; only some backbones read it.
+        """
         device = next(self.parameters()).device
         clips = [clip.to(device) for clip in frames]
         rows = [
             self.tokens(prompt, shape_of(clip)) for prompt, clip in zip(prompts, clips, strict=True)
         ]
         ids, mask = self.backbone.collate(rows)
-        rewards: Tensor = self(ids.to(device), mask.to(device), clips)
+        rewards: Tensor = self(ids.to(device), mask.to(device), clips, seconds)
         return rewards.float().cpu()
 
 
