@@ -197,14 +197,14 @@ def _reason(response: httpx.Response) -> str:
 
 
 def _checked_url(url: str) -> str:
-    parts = urlsplit(url)
     try:
-        port = parts.port
-    except ValueError:
-        port = -1
-    if parts.scheme not in {"http", "https"} or not parts.hostname or port == -1:
+        parts = urlsplit(url)
+        sound = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a host or a port that cannot be read
+        sound = False
+    if not sound:
         raise AnnotationError(
-            f"{parts.hostname or url!r} is no address of a Label Studio server; set"
+            f"{url.rpartition('@')[2]!r} is no address of a Label Studio server; set"
             " LABEL_STUDIO_URL to one like http://127.0.0.1:8080"
         )
     if parts.username or parts.password:

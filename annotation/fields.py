@@ -117,7 +117,12 @@ def media_of(value: Any) -> str:
         raise AnnotationError(f"media {shown(value)} is no path and no URL")
     if not is_remote(value):
         return _sound(value, "media")
-    address = urlsplit(value)
+    try:
+        address = urlsplit(value)
+    except ValueError as error:  # brackets around no address, letters that look like `/` or `@`
+        raise AnnotationError(
+            "media is a URL whose host cannot be read; correct the part after ://"
+        ) from error
     if not address.hostname:
         raise AnnotationError(f"media {shown(value)} names no host or bucket; correct the URL")
     if address.username or address.password:

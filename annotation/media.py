@@ -33,8 +33,14 @@ def is_remote(uri: str) -> bool:
 
     >>> is_remote("https://clips.example/a.mp4"), is_remote("clips/a.mp4")
     (True, False)
+    >>> is_remote("http://[x/a.mp4")  # no URL that could be fetched, and no path
+    True
     """
-    return urlsplit(uri).scheme.lower() in REMOTE_SCHEMES
+    try:
+        scheme = urlsplit(uri).scheme
+    except ValueError:  # it has a scheme, and a host that cannot be read
+        scheme = uri.strip().partition(":")[0]
+    return scheme.lower() in REMOTE_SCHEMES
 
 
 def inside(path: Path, roots: Sequence[Path]) -> Path:

@@ -99,8 +99,9 @@ def _raw_rows(foreign: Foreign, name: str) -> dict[str, Row]:
     videos: dict[str, Video] = {}
     for video in (video for each in foreign.judged for video in (each.a, each.b)):
         before = videos.setdefault(video.key, video)
-        if video.generator and not before.generator:
-            videos[video.key] = replace(before, generator=video.generator)
+        path = min(before.path, video.path)  # a URL may stand there under several signatures
+        generator = before.generator or video.generator
+        videos[video.key] = replace(before, path=path, generator=generator)
     return {
         key: {
             "item_id": video.item_id or f"{name}/{key}",

@@ -7,7 +7,7 @@ What the rewards say is in `training.canary_verdicts`. Shapes: N items, Q dimens
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, get_args
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from training.model import RewardModel
 from training.progress import Advance, silent
-from training.score import Rewards, Video, frames_ahead, item_rewards
+from training.score import Rewards, Video, clips_ahead, item_rewards
 from training.video import FrameCache, Frames
 from warehouse.digest import value_digest
 from warehouse.errors import TrainingError
@@ -164,18 +164,20 @@ def canary_rewards(
 
     found: dict[str, dict[str, Rewards]] = {}
     unreadable: dict[str, str] = {}
-    ahead = frames_ahead(model, videos, cache, workers=1)
+    ahead = clips_ahead(model, videos, cache, workers=1)
     for number, (row, (_, read)) in enumerate(zip(rows, ahead, strict=True), start=1):
         rng = partial(_rng, seed, row["item_id"])
         try:
             if isinstance(read, TrainingError):
                 raise read
-            frames = np.array(read)
+            frames = np.array(read.frames)
             found[row["item_id"]] = {
-                "": item_rewards(model, row["prompt"], frames),
-                SWAPPED: item_rewards(model, swap[row["prompt"]], frames),
+                "": item_rewards(model, row["prompt"], read),
+                SWAPPED: item_rewards(model, swap[row["prompt"]], read),
             } | {
-                name: item_rewards(model, row["prompt"], change(frames, rng()))
+                name: item_rewards(
+                    model, row["prompt"], replace(read, frames=change(frames, rng()))
+                )
                 for name, change in changes(corner).items()
             }
         except TrainingError as error:

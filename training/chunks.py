@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-Encode = Callable[[Tensor, Tensor, Sequence[Tensor]], Tensor]
-"""(B, S) ids and mask and B clips in, (B, Q) rewards out."""
+Parts = tuple[Sequence[Any] | Tensor, ...]
+"""What is encoded of B items: each part is B long."""
 
 
-def in_chunks(
-    encode: Encode, ids: Tensor, mask: Tensor, clips: Sequence[Tensor], size: int
-) -> Tensor:
+def in_chunks(encode: Callable[..., Tensor], batch: Parts, size: int) -> Tensor:
     """Rewards (B, Q) of a batch of which `size` items are held in memory at a time.
 
     Two passes: this one keeps nothing of a chunk but its rewards; when the gradients of the rewards
@@ -25,8 +24,7 @@ def in_chunks(
     Cost: each item is encoded twice; memory of `size` items.
     """
     rewards = []
-    for start in range(0, len(ids), size):
-        part = slice(start, start + size)
-        chunk = (ids[part], mask[part], list(clips[part]))
+    for start in range(0, len(batch[0]), size):
+        chunk = [part[start : start + size] for part in batch]
         rewards.append(checkpoint(encode, *chunk, use_reentrant=False))
     return torch.cat(rewards)

@@ -27,8 +27,8 @@ from warehouse.errors import TrainingError
 NAMED = 10  # bad clips that an error names
 
 Numbers = NDArray[np.int64]
-Batch = tuple[Tensor, Tensor, list[Tensor]]
-"""Token ids and mask (B, S), and B clips, uint8 (T, H, W, 3)."""
+Batch = tuple[Tensor, Tensor, list[Tensor], list[float]]
+"""Token ids and mask (B, S), B clips, uint8 (T, H, W, 3), and the seconds between their frames."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class ItemSource:
         return cls(media["item_id"].to_pylist(), rows, paths, kept, cache)
 
     def batch(self, model: RewardModel, items: Numbers) -> Batch:
-        """Token ids, mask and clips of some items, on the model's device.
+        """Token ids, mask, clips and seconds of some items, on the model's device.
 
         Raises: TrainingError naming a clip that was removed from the cache and cannot be read now.
         """
@@ -88,9 +88,10 @@ class ItemSource:
         """A batch in the computer's memory: pinned where a GPU will fetch it."""
         ids, mask = model.backbone.collate([self.rows[item] for item in items])
         clips = [self._frames(item) for item in items]
+        seconds = [self.kept[item].spacing for item in items]
         if torch.cuda.is_available():
-            return ids.pin_memory(), mask.pin_memory(), [clip.pin_memory() for clip in clips]
-        return ids, mask, clips
+            ids, mask, *clips = [each.pin_memory() for each in (ids, mask, *clips)]
+        return ids, mask, clips, seconds
 
     def _frames(self, item: int) -> Tensor:
         clip = self.cache.clip(self.paths[item], self.kept[item].media_sha256)
@@ -98,10 +99,10 @@ class ItemSource:
 
 
 def _on_device(batch: Batch, model: RewardModel) -> Batch:
-    ids, mask, clips = batch
+    ids, mask, clips, seconds = batch
     device = next(model.parameters()).device
     there = [tensor.to(device, non_blocking=True) for tensor in (ids, mask, *clips)]
-    return there[0], there[1], there[2:]
+    return there[0], there[1], there[2:], seconds
 
 
 def _readable(found: Sequence[Kept | TrainingError]) -> list[Kept]:

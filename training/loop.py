@@ -127,9 +127,9 @@ def _micro_step(run: Run, number: int, batch: Batch) -> Said:
     config, source, block = run.config, run.data.source, run.blocks[number]
     rng = np.random.default_rng((config.seed, number))
     torch.manual_seed(int(rng.integers(2**63)))
-    ids, mask, frames = batch
+    ids, mask, frames, seconds = batch
     clips = augmented(frames, config.frames, rng)
-    rewards = run.engine(ids, mask, clips, chunk=config.batch.chunk)
+    rewards = run.engine(ids, mask, clips, seconds, chunk=config.batch.chunk)
     parts, said = block_loss(rewards, run.data.split, block, config.loss)
     if not math.isfinite(said["loss"] or 0.0):
         names = ", ".join(source.item_ids[item] for item in block.items)

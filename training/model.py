@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from training import released
 from training.backbones import Backbone, Piece, Shape, load_backbone, shape_of
 from training.chunks import in_chunks
 from training.config import HeadConfig, TrainConfig
@@ -54,6 +55,7 @@ class RewardModel(nn.Module):
     def create(cls, config: TrainConfig) -> RewardModel:
         """Pretrained backbone and a fresh head, whose weights depend on the seed alone.
 
+        An HPQA starts as the head of the base model where that is a released SoliReward checkpoint.
         Raises: TrainingError for a base model, or a head that does not fit it.
         """
         backbone = load_backbone(config.base_model, config.engine.precision)
@@ -69,15 +71,18 @@ class RewardModel(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             head = HEADS[spec.head.kind].fresh(spec.head, spec.dimensions, backbone)
+        released.start(head, config)
         return cls(backbone, head.to(backbone.base.dtype), spec)
 
     @classmethod
     def from_pretrained(cls, checkpoint: str | Path) -> RewardModel:
-        """Load a checkpoint in evaluation mode.
+        """Load a checkpoint, or a released SoliReward checkpoint, in evaluation mode.
 
         Raises: TrainingError where a part is missing, of another format, or does not fit.
         """
         folder = Path(checkpoint)
+        if released.found(folder):
+            return cls.create(released.use_of(folder)).eval()
         spec = read_spec(folder)
         backbone = load_backbone(folder / "base", spec.precision)
         head = HEADS[spec.head.kind].build(spec.head, spec.dimensions, backbone)
@@ -101,17 +106,24 @@ class RewardModel(nn.Module):
         (folder / "soli.json").write_text(text + "\n")
 
     def forward(
-        self, ids: Tensor, mask: Tensor, frames: Sequence[Tensor], chunk: int | None = None
+        self,
+        ids: Tensor,
+        mask: Tensor,
+        frames: Sequence[Tensor],
+        seconds: Sequence[float] | None = None,
+        *,
+        chunk: int | None = None,
     ) -> Tensor:
         """Rewards (B, Q) of (B, S) ids and mask, and B clips of uint8 (T, H, W, 3) frames.
 
+        seconds: of each clip, from one frame to the next (`Clip.spacing`); None: no word of it.
         chunk: items held in memory at a time, where gradients are wanted; None: all.
         """
         if chunk is not None and chunk < len(ids):
-            return in_chunks(self.forward, ids, mask, frames, chunk)
-        fps = self.spec.frames.fps
-        seconds = None if fps is None else [1 / fps] * len(frames)
-        states, last = self.backbone(ids, mask, frames, self.head.layers, seconds)
+            batch = (ids, mask, frames) if seconds is None else (ids, mask, frames, seconds)
+            return in_chunks(self.forward, batch, chunk)
+        vectors = self.head.inputs()
+        states, last = self.backbone(ids, mask, frames, self.head.layers, seconds, vectors=vectors)
         rewards: Tensor = self.head(Encoded(tuple(states), last, mask, ids))
         return rewards
 
@@ -125,15 +137,23 @@ class RewardModel(nn.Module):
         return self.backbone.tokens(self.pieces(prompt), clip, self.spec.frame_text)
 
     @torch.no_grad()
-    def rewards(self, prompts: Sequence[str], frames: Sequence[Tensor]) -> Tensor:
-        """Rewards (B, Q) in fp32 of items given by prompt and uint8 (T, H, W, 3) frames."""
+    def rewards(
+        self,
+        prompts: Sequence[str],
+        frames: Sequence[Tensor],
+        seconds: Sequence[float] | None = None,
+    ) -> Tensor:
+        """Rewards (B, Q) in fp32 of items given by prompt and uint8 (T, H, W, 3) frames.
+
+        seconds: as `forward`; only some backbones read it.
+        """
         device = next(self.parameters()).device
         clips = [clip.to(device) for clip in frames]
         rows = [
             self.tokens(prompt, shape_of(clip)) for prompt, clip in zip(prompts, clips, strict=True)
         ]
         ids, mask = self.backbone.collate(rows)
-        rewards: Tensor = self(ids.to(device), mask.to(device), clips)
+        rewards: Tensor = self(ids.to(device), mask.to(device), clips, seconds)
         return rewards.float().cpu()
 
 
@@ -185,5 +205,5 @@ def read_spec(checkpoint: Path) -> ModelSpec:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise TrainingError(
             f"{path}: no checkpoint of Soli can be read here ({error!r}); give the folder that "
-            "training wrote"
+            "training wrote, or a released SoliReward checkpoint in safetensors (no pickle is read)"
         ) from error

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from training.model import RewardModel, model_id, weights_digest
 from training.prefetch import prefetched
 from training.progress import Advance, silent
-from training.video import FrameCache, Frames, decode
+from training.video import Clip, FrameCache, read_clip
 from warehouse.errors import TrainingError
 
 Rewards = NDArray[np.float64]
@@ -110,27 +110,27 @@ def stream(
     workers: threads that decode ahead of the model.
     Memory: the frames of a few clips, whatever the number of clips.
     """
-    for video, frames in frames_ahead(model, videos, cache, workers):
+    for video, clip in clips_ahead(model, videos, cache, workers):
         try:
-            if isinstance(frames, TrainingError):
-                raise frames
-            rewards = np.stack([item_rewards(model, each, frames) for each in video.prompts])
+            if isinstance(clip, TrainingError):
+                raise clip
+            rewards = np.stack([item_rewards(model, each, clip) for each in video.prompts])
         except TrainingError as error:
             yield Scored(video, None, str(error))
         else:
             yield Scored(video, rewards, None)
 
 
-def frames_ahead(
+def clips_ahead(
     model: RewardModel, videos: Iterable[Video], cache: FrameCache | None, workers: int
-) -> Iterator[tuple[Video, Frames | TrainingError]]:
+) -> Iterator[tuple[Video, Clip | TrainingError]]:
     """Videos with their frames, or why there are none, in order; a few are read ahead."""
 
-    def read(video: Video) -> tuple[Video, Frames | TrainingError]:
+    def read(video: Video) -> tuple[Video, Clip | TrainingError]:
         try:
             if cache:
-                return video, cache.clip(video.path, video.media_sha256).frames
-            return video, decode(video.path, model.spec.frames).frames
+                return video, cache.clip(video.path, video.media_sha256)
+            return video, read_clip(video.path, model.spec.frames)
         except TrainingError as error:
             return video, error
 
@@ -138,13 +138,13 @@ def frames_ahead(
         yield from ahead
 
 
-def item_rewards(model: RewardModel, prompt: str, frames: Frames) -> Rewards:
+def item_rewards(model: RewardModel, prompt: str, clip: Clip) -> Rewards:
     """Rewards (Q,) of one item, encoded alone.
 
     Raises: TrainingError for a reward that is no finite number.
     """
-    clip = torch.from_numpy(np.array(frames))
-    rewards: Rewards = model.rewards([prompt], [clip])[0].double().numpy()
+    frames = torch.from_numpy(np.array(clip.frames))
+    rewards: Rewards = model.rewards([prompt], [frames], [clip.spacing])[0].double().numpy()
     bad = np.flatnonzero(~np.isfinite(rewards))
     if len(bad):
         name = model.spec.dimensions[bad[0]]

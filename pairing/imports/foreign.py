@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote
 
+from pairing.imports.signatures import unsigned
 from pairing.words import SPLITS, Kind
 from warehouse.errors import PairingError
 from warehouse.identity import normal_prompt
@@ -44,12 +45,16 @@ class Video:
 
     @cached_property
     def key(self) -> str:
-        """What tells it from the file's other videos.
+        """What tells it from the file's other videos; a URL signed anew is the same video.
 
         >>> Video("./videos/a.mp4", "a cat").key
         'videos/a.mp4'
+        >>> Video("https://clips.example/a.mp4?Expires=60&Signature=0f", "a cat").key
+        'https://clips.example/a.mp4'
         """
-        return self.item_id or (self.path if "://" in self.path else posixpath.normpath(self.path))
+        if self.item_id:
+            return self.item_id
+        return unsigned(self.path) if "://" in self.path else posixpath.normpath(self.path)
 
 
 @dataclass(frozen=True)

@@ -71,9 +71,13 @@ def test_no_server_is_named_with_the_command_that_starts_one():
     assert "soli annotate server" in text
 
 
-@pytest.mark.parametrize("url", ["", "127.0.0.1:8080", "ftp://host", "http://", "http://h:port"])
+@pytest.mark.parametrize(
+    "url", ["", "127.0.0.1:8080", "ftp://host", "http://", "http://h:port", "http://ann:secret@[x"]
+)
 def test_an_address_that_is_none_is_told_before_anything_is_sent(url):
-    assert "LABEL_STUDIO_URL" in message(lambda: Client(url, TOKEN))
+    text = message(lambda: Client(url, TOKEN))
+    assert "LABEL_STUDIO_URL" in text
+    assert "secret" not in text
 
 
 def test_a_password_in_the_address_is_refused_unseen():

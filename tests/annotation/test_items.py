@@ -95,6 +95,8 @@ def test_remote_media_are_passed_through_unprobed(folder):
         ({"design_k": True}, "design_k True"),
         ({"design_k": 2.7}, "design_k 2.7"),
         ({"media": "https:///a.mp4"}, "names no host"),
+        ({"media": "http://[x/a.mp4"}, "host cannot be read"),
+        ({"media": "http://clips.example／a.mp4"}, "host cannot be read"),
         ({"media": "https://me:secret@clips.example/a.mp4"}, "clips.example carries a name"),
         ({"media": "clips/\0.mp4"}, "no path and no URL"),
         ({"media": "clips/" + "a" * 5000}, "cannot be"),
@@ -154,8 +156,10 @@ def test_a_file_that_holds_no_items_is_an_error(tmp_path, name, content, words):
         read_items(tmp_path / name, [tmp_path])
 
 
-def test_a_reason_never_repeats_a_password(folder):
-    found = read_items(jsonl(folder, rows(media="https://me:secret@clips.example/a.mp4")), [folder])
+@pytest.mark.parametrize("host", ["clips.example", "[x", "clips.example／b"])
+def test_a_reason_never_repeats_a_password(folder, host):
+    found = read_items(jsonl(folder, rows(media=f"https://me:secret@{host}/a.mp4")), [folder])
+    assert len(found.refused) == 4
     assert "secret" not in str(found.refused)
 
 

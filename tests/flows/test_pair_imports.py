@@ -187,6 +187,34 @@ def test_a_broken_video_is_refused_and_a_url_is_counted(settings, pairs_file, tm
     assert "broken.mp4 cannot be decoded" in found.refused[0].reason
 
 
+def test_a_url_that_cannot_be_read_is_refused_alone(settings, pairs_file):
+    file = pairs_file("a.mp4,b.mp4,x,A", "http://[x/a.mp4,b.mp4,x,B")
+    found = import_set(settings, "videoalign", file)
+    assert found.judgements == 1
+    assert [each.row for each in found.refused] == [2]
+    assert "host cannot be read" in found.refused[0].reason
+
+
+def test_a_url_signed_anew_is_the_same_item_at_its_newest_address(settings, pairs_file):
+    signed = "https://clips.example/a.mp4?v=2&X-Amz-Expires=60&X-Amz-Signature={}"
+    first = import_set(settings, "videoalign", pairs_file(f"{signed.format(1)},b.mp4,x,A"))
+    again = import_set(settings, "videoalign", pairs_file(f"{signed.format(2)},b.mp4,x,A"))
+    assert (first.items, again.items, again.new, again.known) == (2, 0, 0, 2)
+    clips = settings.store.query("SELECT item_id, uri FROM clips WHERE uri LIKE 'https%'")
+    assert clips["uri"].to_pylist() == [signed.format(2)]
+    assert clips["item_id"][0].as_py().endswith("/https://clips.example/a.mp4?v=2")
+
+
+def test_rows_in_another_order_keep_the_same_one_of_two_signatures(settings, pairs_file):
+    rows = [f"https://clips.example/a.mp4?se=1&sig={n},b.mp4,x,{'AA'[n]}" for n in (0, 1)]
+    kept = set()
+    for given in (rows, rows[::-1]):
+        import_set(settings, "videoalign", pairs_file(*given))
+        found = settings.store.query("SELECT uri FROM clips WHERE uri LIKE 'https%'")
+        kept |= set(found["uri"].to_pylist())
+    assert kept == {"https://clips.example/a.mp4?se=1&sig=0"}
+
+
 def test_where_nothing_can_be_taken_in_nothing_is_written(settings, pairs_file, unchanged):
     file = pairs_file("../a.mp4,b.mp4,x,A")
     with (

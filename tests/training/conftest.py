@@ -1,8 +1,10 @@
 """A handful of clips, a pair set over them and a tiny base model, made once per session."""
 
+import importlib.util
 import json
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -116,6 +118,16 @@ def write_pair_set(folder, items, pairs):
 def base_model(tmp_path_factory):
     """A tiny random InternVL: 3 layers, width 16, frames of 16 px."""
     return build_tiny_internvl(tmp_path_factory.mktemp("base"), 0, PROMPTS, SHAPE)
+
+
+@pytest.fixture(scope="session")
+def authors():
+    """Module that writes InternVL checkpoints in their authors' layout."""
+    path = Path(__file__).parent / "authors.py"
+    spec = importlib.util.spec_from_file_location("soli_authors", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")

@@ -52,7 +52,7 @@ def test_a_chunk_is_encoded_again_with_the_same_dropout():
         return seen[-1].square().sum(1, keepdim=True)
 
     ids = torch.zeros(6, 1)
-    in_chunks(encode, ids, ids, list(torch.ones(6, 8)), 3).sum().backward()
+    in_chunks(encode, (ids, ids, list(torch.ones(6, 8))), 3).sum().backward()
     first, second, *again = seen
     assert all(torch.equal(one, two) for one, two in zip(again, (second, first), strict=True))
     assert not torch.equal(first, second)

@@ -30,21 +30,23 @@ def source(model, media, tmp_path):
 
 
 def test_a_batch_holds_the_frames_of_its_items_and_their_tokens(model, media, source):
-    ids, mask, clips = source.batch(model, PLAN[2])
+    ids, mask, clips, seconds = source.batch(model, PLAN[2])
     assert (len(ids), len(mask), len(clips)) == (3, 3, 3)
     for row, clip, item in zip(zip(ids, mask, strict=True), clips, PLAN[2], strict=True):
         path, prompt = media["path"][item].as_py(), media["prompt"][item].as_py()
         assert np.array_equal(clip.numpy(), read_clip(path, model.spec.frames).frames)
         assert row[0][row[1]].tolist() == model.tokens(prompt, tuple(clip.shape[:3]))
     assert source.kept[0].seconds == (0.0, 0.25, 0.5, 0.75)
+    assert seconds == [0.25] * 3
 
 
 def test_prepared_batches_are_those_made_one_by_one(model, source):
     with closing(source.batches(model, PLAN)) as batches:
-        for (ids, mask, clips), items in zip(batches, PLAN, strict=True):
+        for (ids, mask, clips, seconds), items in zip(batches, PLAN, strict=True):
             plain = source.batch(model, items)
             assert torch.equal(ids, plain[0])
             assert torch.equal(mask, plain[1])
+            assert seconds == plain[3]
             assert all(torch.equal(a, b) for a, b in zip(clips, plain[2], strict=True))
 
 

@@ -70,20 +70,6 @@ def test_other_heads_and_losses_train_and_come_back(kind, loss, config, write_jo
 
 
 @pytest.mark.slow
-def test_the_embeddings_of_special_tokens_learn(config, write_job):
-    changed = replace(config, head=HeadConfig("special-token"))
-    fresh = RewardModel.create(changed)
-    job = write_job(changed)
-    train(job, quiet=True)
-    trained = RewardModel.from_pretrained(job / "checkpoint")
-    before, after = (
-        model.backbone.base.get_input_embeddings().weight[model.head.tokens]
-        for model in (fresh, trained)
-    )
-    assert bool((before != after).all())
-
-
-@pytest.mark.slow
 def test_a_finished_job_is_not_trained_again_but_another_config_is(config, write_job):
     job = write_job(config)
     first = train(job, quiet=True)

@@ -16,7 +16,7 @@ from training.score import (
     score_items,
     stream,
 )
-from training.video import decode
+from training.video import read_clip
 from warehouse.contracts import SCORES
 from warehouse.errors import TrainingError
 
@@ -103,17 +103,17 @@ def test_a_batch_of_our_own_differs_in_the_last_digits_only(scorer, media):
     """Training and evaluation encode several items at once, padded to the longest."""
     rows = media.slice(0, 6).to_pylist()
     prompts = [row["prompt"] + " again" * (number % 3) for number, row in enumerate(rows)]
-    frames = [decode(row["path"], scorer.model.spec.frames).frames for row in rows]
-    together = scorer.model.rewards(prompts, [torch.from_numpy(each) for each in frames])
-    alone = [item_rewards(scorer.model, *each) for each in zip(prompts, frames, strict=True)]
+    clips = [read_clip(row["path"], scorer.model.spec.frames) for row in rows]
+    together = scorer.model.rewards(prompts, [torch.from_numpy(np.array(c.frames)) for c in clips])
+    alone = [item_rewards(scorer.model, *each) for each in zip(prompts, clips, strict=True)]
     assert np.abs(together.numpy() - np.stack(alone)).max() < 1e-5
 
 
 def test_a_clip_is_decoded_once_for_all_its_prompts(scorer, media, monkeypatch):
     decoded = []
     monkeypatch.setattr(
-        "training.score.decode",
-        lambda path, policy: decoded.append(path) or decode(path, policy),
+        "training.score.read_clip",
+        lambda path, policy: decoded.append(path) or read_clip(path, policy),
     )
     paths = media["path"].to_pylist()[:3]
     found = list(stream(scorer.model, [Video(path, ("a", "b")) for path in paths], workers=2))

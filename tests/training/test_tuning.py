@@ -4,13 +4,24 @@ from dataclasses import replace
 import pytest
 import torch
 
-from training.config import LoraConfig, TuningConfig
+from training.config import HeadConfig, LoraConfig, TuningConfig
 from training.engine import parameter_groups
 from training.model import RewardModel, weights_digest
 from training.run import train
 from training.tuning import merged, tune
 
 LORA = LoraConfig(rank=4, alpha=8, dropout=0.1)
+
+
+class Stop:
+    """Somebody stops the run after its third step."""
+
+    def on_line(self, line):
+        if line["step"] == 3:
+            raise KeyboardInterrupt
+
+    def on_end(self, result):
+        raise AssertionError(result)
 
 
 def learning(model):
@@ -86,14 +97,6 @@ def test_a_run_with_adapters_exports_a_plain_model_and_goes_on_exactly(config, w
         evaluate_every=1,
     )
 
-    class Stop:
-        def on_line(self, line):
-            if line["step"] == 3:
-                raise KeyboardInterrupt
-
-        def on_end(self, result):
-            raise AssertionError(result)
-
     whole = train(write_job(run, "whole"), quiet=True)
     job = write_job(run)
     with pytest.raises(KeyboardInterrupt):
@@ -110,3 +113,28 @@ def test_a_run_with_adapters_exports_a_plain_model_and_goes_on_exactly(config, w
     ]
     assert any("q_proj.weight" in name for name in moved)
     assert not any("vision_tower" in name or "embed_tokens" in name for name in moved)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")  # of what DeepSpeed imports
+@pytest.mark.filterwarnings("ignore::FutureWarning:torch")  # of what ZeRO-3 calls
+@pytest.mark.parametrize("stage", [0, 3])
+def test_special_tokens_learn_beside_adapters_and_no_other_embedding_does(config, write_job, stage):
+    run = replace(
+        config,
+        head=HeadConfig("special-token"),
+        tuning=TuningConfig(lora=LORA),
+        engine=replace(config.engine, zero_stage=stage, checkpointing=True),
+        save_every=2,
+        evaluate_every=1,
+    )
+    whole = train(write_job(run, "whole"), quiet=True)
+    job = write_job(run)
+    with pytest.raises(KeyboardInterrupt):
+        train(job, quiet=True, callbacks=[Stop()])
+    assert train(job, quiet=True)["weights_sha256"] == whole["weights_sha256"]
+    start, after = RewardModel.create(run), RewardModel.from_pretrained(job / "checkpoint")
+    assert weights_digest(after) == whole["weights_sha256"]
+    assert bool((start.head.inputs() != after.head.inputs()).all())
+    tables = (model.backbone.base.get_input_embeddings().weight for model in (start, after))
+    assert torch.equal(*tables)

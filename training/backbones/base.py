@@ -40,7 +40,10 @@ class Clip:
 
 CLIP = Clip()
 Piece = str | int | Clip
-"""What the model reads, in order: text (data, never special tokens), a token id, or the frames."""
+"""What the model reads, in order: text (data, never special tokens), a token id, or the frames.
+
+An id below 0 is no token of the tokenizer: -1 - k stands for the head's own input vector k.
+"""
 
 
 class Backbone(nn.Module, ABC):
@@ -189,6 +192,8 @@ class Backbone(nn.Module, ABC):
         frames: Sequence[Tensor],
         layers: Sequence[int],
         seconds: Sequence[float] | None = None,
+        *,
+        vectors: Tensor | None = None,
     ) -> tuple[list[Tensor], Tensor]:
         """Hidden states of the chosen layers, and the last one (index N, after the final norm).
 
@@ -196,10 +201,14 @@ class Backbone(nn.Module, ABC):
         `hidden_states`: 0 the embeddings, i the input of layer i, N after the final norm.
         seconds: of each clip, from one frame to the next, for families that read time; None: no
             word of it.
+        vectors: (K, D), what the model reads at ids below 0; None where there are none.
         Returns: states (B, S, D) in the order of `layers`; last (B, S, D). No other state is kept.
         """
         kept: dict[int, Tensor] = {}
         handles = [self._keep(index, kept) for index in layers if index < self.layers]
+        if vectors is not None:
+            handles.append(self._place(vectors, ids))
+            ids = ids.where(ids >= 0, self.tokenizer.pad_token_id)
         try:
             last = self.encode(ids, mask, frames, seconds)
         finally:
@@ -214,6 +223,16 @@ class Backbone(nn.Module, ABC):
             kept.setdefault(index, inputs[0])
 
         return self.language.layers[index].register_forward_pre_hook(hook)
+
+    def _place(self, vectors: Tensor, ids: Tensor) -> Any:
+        """Hook that puts vectors where ids are below 0, in the place of embeddings."""
+        places = ids < 0
+        chosen = -1 - ids[places]
+
+        def hook(_table: nn.Module, _inputs: tuple[Tensor, ...], embedded: Tensor) -> Tensor:
+            return embedded.index_put((places,), vectors[chosen].to(embedded.dtype))
+
+        return self.base.get_input_embeddings().register_forward_hook(hook)
 
 
 def shape_of(clip: Tensor | Frames) -> Shape:

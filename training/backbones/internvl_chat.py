@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 from transformers import (
     InternVLConfig,
@@ -26,18 +25,14 @@ from transformers import (
 )
 
 from training.backbones.internvl import CONTEXT, InternVL
+from training.backbones.weights import Weights, read_weights, split_head
 from warehouse.errors import TrainingError
-
-Weights = dict[str, Tensor]
 
 LANGUAGES = {"qwen2": Qwen2Config, "qwen3": Qwen3Config}
 ROTARY = ("rope_theta", "rope_scaling")  # older names, which transformers still reads
 VISION_FIELDS = {"qkv_bias": "attention_bias", "qk_normalization": "use_qk_norm"}
 PIXEL_SHUFFLE = "v2"  # v1 leaves rows and columns swapped; no InternVL3 has it
 
-HEAD = re.compile(
-    r"(?:.*\.)?((?:attention_query_(?:first_layer|other_layers|final_layer)|reward_head)\..+)"
-)
 PARTS = re.compile(r"(?:.*?\.)?((?:vision_model|mlp1|language_model)\..+)")
 NAMES = (  # (pattern, replacement) in a part's name, in this order
     (r"^vision_model\.", "vision_tower."),
@@ -80,42 +75,6 @@ class InternVLChat(InternVL):
         )
         base, facts = loaded
         return base, facts["missing_keys"]
-
-
-def read_weights(folder: Path) -> Weights:
-    """All weights of a checkpoint, in one safetensors file or in several with an index.
-
-    Raises: OSError or ValueError where there are none, or the index points elsewhere.
-    """
-    index = folder / "model.safetensors.index.json"
-    single = folder / "model.safetensors"
-    if single.exists():
-        return load_file(single)
-    if not index.exists():
-        raise FileNotFoundError(f"there is no {single.name} in it, and nothing else is read")
-    weights: Weights = {}
-    for name in sorted(set(json.loads(index.read_text())["weight_map"].values())):
-        if Path(name).name != name:
-            raise ValueError(f"{index.name} names {name!r}, which is no file beside it")
-        weights |= load_file(folder / name)
-    return weights
-
-
-def split_head(weights: Mapping[str, Tensor]) -> tuple[Weights, Weights]:
-    """Weights of the backbone, and those of a released reward head by its own names.
-
-    >>> one = torch.zeros(1)
-    >>> backbone, head = split_head({"mlp1.0.bias": one, "model.reward_head.0.bias": one})
-    >>> list(backbone), list(head)
-    (['mlp1.0.bias'], ['reward_head.0.bias'])
-    """
-    backbone, head = {}, {}
-    for name, weight in weights.items():
-        if found := HEAD.fullmatch(name):
-            head[found[1]] = weight
-        else:
-            backbone[name] = weight
-    return backbone, head
 
 
 def to_names(weights: Mapping[str, Tensor]) -> Weights:

@@ -1,58 +1,19 @@
-"""Tokens added to a base model, and the one row of a language-model head that a word needs.
+"""The one row of a language-model head that a word needs.
 
-Shapes: V tokens of the vocabulary, D hidden size.
+Shapes: D hidden size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from safetensors import safe_open
 from torch import Tensor
 
 from training.backbones.base import Backbone
 from warehouse.errors import TrainingError
 
-EMBEDDING_STD = 0.02  # of new rows; `initializer_range` of the backbones' language models
 LM_HEAD = "lm_head.weight"  # how the key ends in transformers' and in InternVL's own layout
-
-
-def add_tokens(backbone: Backbone, names: Sequence[str]) -> None:
-    """Enlarge tokenizer and input embeddings by special tokens; those there already stay.
-
-    The new rows are drawn from torch's generator, which moves on alike whether the table had rows
-    to spare or had to grow.
-    """
-    known = backbone.tokenizer.get_vocab()
-    missing = [name for name in names if name not in known]
-    if not missing:
-        return
-    rows = torch.randn(len(missing), backbone.hidden_size) * EMBEDDING_STD
-    backbone.tokenizer.add_tokens(missing, special_tokens=True)
-    ids = token_ids(backbone, missing)
-    table = backbone.base.get_input_embeddings()
-    if max(ids) >= table.num_embeddings:
-        with torch.random.fork_rng(devices=[]):  # what transformers draws is overwritten below
-            table = backbone.base.resize_token_embeddings(max(ids) + 1, mean_resizing=False)
-    with torch.no_grad():
-        table.weight[ids] = rows.to(table.weight)
-
-
-def token_ids(backbone: Backbone, names: Sequence[str]) -> list[int]:
-    """Ids of special tokens.
-
-    Raises: TrainingError naming the first that the tokenizer lacks.
-    """
-    known = backbone.tokenizer.get_vocab()
-    missing = [name for name in names if name not in known]
-    if missing:
-        raise TrainingError(
-            f"base model {backbone.source}: its tokenizer has no token {missing[0]}; give the "
-            "checkpoint as training wrote it"
-        )
-    return [known[name] for name in names]
 
 
 def word_row(backbone: Backbone, word: str) -> Tensor:

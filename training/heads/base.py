@@ -51,6 +51,10 @@ class Head(nn.Module, ABC):
         """What the model reads of an item, given the texts before and after the clip."""
         return [*before, CLIP, *after]
 
+    def inputs(self) -> Tensor | None:
+        """(K, D): vectors of its own that the model reads at pieces -1, ... -K; None: none."""
+        return None
+
     @abstractmethod
     def forward(self, encoded: Encoded) -> Tensor:
         """Rewards (B, Q)."""

@@ -14,9 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from training.backbones import CLIP, Backbone, Piece
-from training.backbones.vocabulary import add_tokens, token_ids, word_row
+from training.backbones.vocabulary import word_row
 from training.config import HeadConfig
 from training.heads.base import Encoded, Head, own_rewards
+
+EMBEDDING_STD = 0.02  # of the tokens' vectors; `initializer_range` of the backbones' models
 
 
 class LinearHead(Head):
@@ -92,35 +94,35 @@ class SpecialToken(LinearHead):
     """A token of its own per dimension, read where it stands.
 
     Tokens of prompt-free dimensions stand right after the clip: a causal language model lets them
-    see no prompt that follows. The others stand at the end.
+    see no prompt that follows. The others stand at the end. What a token is to the model, its
+    vector, is the head's: it learns whatever of the backbone does not.
     Source: VideoAlign, section 3.2 (separate tokens); one row per dimension.
     """
 
     tokens: Tensor
 
-    def __init__(
-        self, hidden_size: int, tokens: Sequence[int], prompt_free: Sequence[bool]
-    ) -> None:
-        super().__init__(hidden_size, len(tokens))
-        self.register_buffer("tokens", torch.tensor(tokens), persistent=False)
-        self.early = [t for t, free in zip(tokens, prompt_free, strict=True) if free]
-        self.late = [t for t, free in zip(tokens, prompt_free, strict=True) if not free]
+    def __init__(self, hidden_size: int, prompt_free: Sequence[bool]) -> None:
+        super().__init__(hidden_size, len(prompt_free))
+        self.embeddings = nn.Embedding(len(prompt_free), hidden_size)
+        nn.init.normal_(self.embeddings.weight, std=EMBEDDING_STD)
+        ids = [-1 - number for number in range(len(prompt_free))]
+        self.register_buffer("tokens", torch.tensor(ids), persistent=False)
+        self.early = [one for one, free in zip(ids, prompt_free, strict=True) if free]
+        self.late = [one for one, free in zip(ids, prompt_free, strict=True) if not free]
 
     @classmethod
     def build(cls, config: HeadConfig, dimensions: Sequence[str], backbone: Backbone) -> Self:
-        """See `Head.build`. Raises: TrainingError where the tokenizer lacks one of the tokens."""
-        free = [name in config.prompt_free for name in dimensions]
-        return cls(backbone.hidden_size, token_ids(backbone, token_names(dimensions)), free)
-
-    @classmethod
-    def fresh(cls, config: HeadConfig, dimensions: Sequence[str], backbone: Backbone) -> Self:
-        """See `Head.fresh`: tokenizer and embeddings grow by a token per dimension."""
-        add_tokens(backbone, token_names(dimensions))
-        return cls.build(config, dimensions, backbone)
+        """See `Head.build`."""
+        return cls(backbone.hidden_size, [name in config.prompt_free for name in dimensions])
 
     def pieces(self, before: Sequence[Piece], after: Sequence[Piece]) -> list[Piece]:
         """See `Head.pieces`."""
         return [*before, CLIP, *self.early, *after, *self.late]
+
+    def inputs(self) -> Tensor:
+        """(Q, D): the vectors of the tokens."""
+        vectors: Tensor = self.embeddings(-1 - self.tokens)
+        return vectors
 
     def vector(self, encoded: Encoded) -> Tensor:
         """(B, Q, D): the states of the tokens, in the order of the dimensions."""
@@ -132,12 +134,3 @@ class SpecialToken(LinearHead):
     def forward(self, encoded: Encoded) -> Tensor:
         """Rewards (B, Q): each token under the row of its dimension."""
         return own_rewards(self.rows, self.vector(encoded))
-
-
-def token_names(dimensions: Sequence[str]) -> list[str]:
-    """What the tokenizer calls the tokens.
-
-    >>> token_names(["semantic_alignment"])
-    ['<|reward:semantic_alignment|>']
-    """
-    return [f"<|reward:{dimension}|>" for dimension in dimensions]

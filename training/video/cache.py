@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 
-from training.video.decode import Clip, decode, file_digest
+from training.video.decode import Clip, decode, file_digest, spacing
 from training.video.policy import FramePolicy
 from training.video.stored import Shape, Tensors, pack, read, shape_of, unpack, write
 from warehouse.digest import value_digest
@@ -27,6 +27,12 @@ class Kept:
     media_sha256: str
     shape: Shape
     seconds: tuple[float, ...]
+    """As `Clip.seconds`."""
+
+    @property
+    def spacing(self) -> float:
+        """As `Clip.spacing`."""
+        return spacing(self.seconds)
 
 
 class FrameCache:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
@@ -44,7 +44,16 @@ class Clip:
     @property
     def spacing(self) -> float:
         """Mean distance of two frames in seconds; 0 for a single frame."""
-        return (self.seconds[-1] - self.seconds[0]) / max(len(self.seconds) - 1, 1)
+        return spacing(self.seconds)
+
+
+def spacing(seconds: Sequence[float]) -> float:
+    """Mean distance of times, at least one, from each to the next; 0 for a single one.
+
+    >>> spacing([0.0, 0.5, 2.0])
+    1.0
+    """
+    return (seconds[-1] - seconds[0]) / max(len(seconds) - 1, 1)
 
 
 def decode(path: str | Path, policy: FramePolicy) -> Clip:

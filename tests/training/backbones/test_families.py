@@ -10,6 +10,8 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModel
 
 from training.backbones import CLIP, load_backbone
+from training.config import HeadConfig
+from training.heads import Encoded
 from training.model import RewardModel, weights_digest
 from training.run import train
 from warehouse.errors import TrainingError
@@ -136,6 +138,25 @@ def test_a_layer_out_of_range_is_named(settings):
     wrong = replace(settings, head=replace(settings.head, layers=(1, 4)))
     with pytest.raises(TrainingError, match=r"index 4 is out of range.*the highest is 3"):
         RewardModel.create(wrong)
+
+
+def test_a_head_tokens_vector_is_read_as_a_row_of_the_embeddings_would_be(settings):
+    """Oracle: the same vectors as new rows of the table, under ids of their own."""
+    special = HeadConfig("special-token")
+    model = RewardModel.create(replace(settings, head=special)).eval()
+    base, head = model.backbone.base, model.head
+    clips, shape = random_clips(3), (3, 16, 16)
+    ids, mask = model.backbone.collate([model.tokens(prompt, shape) for prompt in PROMPTS])
+    size = base.get_input_embeddings().num_embeddings
+    with torch.no_grad():
+        ours = model(ids, mask, clips)
+        base.resize_token_embeddings(size + 3, mean_resizing=False).weight[size:] = head.inputs()
+        head.tokens = torch.arange(size, size + 3)
+        grown = ids.where(ids >= 0, size - 1 - ids)
+        _, last = model.backbone(grown, mask, clips, ())
+        theirs = head(Encoded((), last, mask, grown))
+    assert (ids < 0).sum() == 9
+    assert torch.equal(ours, theirs)
 
 
 def test_a_special_token_in_a_prompt_stays_text(checkpoint):

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from training.backbones import load_backbone
-from training.backbones.vocabulary import add_tokens, token_ids, word_row
+from training.backbones.vocabulary import word_row
 from training.config import HeadConfig, HeadKind
 from training.heads import HEADS
 from training.model import RewardModel, weights_digest
@@ -106,7 +106,7 @@ def test_a_prompt_free_reward_does_not_depend_on_the_prompt_and_the_others_do(co
 
 def test_a_prompt_that_spells_a_special_token_is_text(config_of):
     model = RewardModel.create(config_of("special-token"))
-    ids = model.tokens(f"a <|reward:{FREE}|> ball", (3, 16, 16))
+    ids = model.tokens("a <|im_end|> -1 ball", (3, 16, 16))
     assert [ids.count(token) for token in model.head.tokens.tolist()] == [1, 1, 1]
 
 
@@ -125,42 +125,11 @@ def test_a_prompt_free_dimension_that_the_model_lacks_and_another_kind_of_head_a
         HeadConfig("mean-pool", prompt_free=(FREE,))
 
 
-def test_tokens_that_are_there_keep_their_rows_and_new_ones_move_no_other(base_model):
-    backbone = load_backbone(base_model)
-    table = backbone.base.get_input_embeddings
-    before = table().weight.detach().clone()
-    add_tokens(backbone, ["<|one|>"])
-    ids = token_ids(backbone, ["<|one|>"])
-    grown = table().weight.detach().clone()
-    assert torch.equal(grown[: len(before)], before)
-    assert ids == [len(before)]
-    add_tokens(backbone, ["<|one|>", "<|two|>"])
-    assert torch.equal(table().weight[: len(grown)], grown)
-    assert backbone.base.config.text_config.vocab_size == len(before) + 2
-
-
-def test_rows_to_spare_are_used_and_the_generator_moves_on_alike(base_model):
-    """Published checkpoints have more rows than tokens."""
-    states, rows = [], []
-    for spare in (0, 7):
-        backbone = load_backbone(base_model)
-        size = backbone.base.get_input_embeddings().num_embeddings
-        backbone.base.resize_token_embeddings(size + spare, mean_resizing=False)
-        torch.manual_seed(0)
-        add_tokens(backbone, ["<|one|>", "<|two|>"])
-        states.append(torch.get_rng_state())
-        table = backbone.base.get_input_embeddings()
-        assert table.num_embeddings == size + max(spare, 2)
-        rows.append(table.weight[token_ids(backbone, ["<|one|>", "<|two|>"])])
-    assert torch.equal(*states)
-    assert torch.equal(*rows)
-
-
-def test_a_checkpoint_without_its_tokens_is_named(config_of, base_model, tmp_path):
-    RewardModel.create(config_of("special-token")).save_pretrained(tmp_path)
-    load_backbone(base_model).save_pretrained(tmp_path / "base")
-    with pytest.raises(TrainingError, match=r"has no token <\|reward:physical_plausibility\|>"):
-        RewardModel.from_pretrained(tmp_path)
+def test_neither_tokenizer_nor_embeddings_grow(config_of, base_model):
+    model, plain = RewardModel.create(config_of("special-token")), load_backbone(base_model)
+    assert model.backbone.tokenizer.get_vocab() == plain.tokenizer.get_vocab()
+    tables = (each.base.get_input_embeddings().weight for each in (model.backbone, plain))
+    assert torch.equal(*tables)
 
 
 def test_the_yes_token_is_the_language_models_logit_of_the_word(config_of, clips):

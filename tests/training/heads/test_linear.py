@@ -7,7 +7,7 @@ from training.heads import HEADS, Encoded
 from training.heads.linear import LastToken, MaxPool, MeanPool, SpecialToken, YesToken
 
 REAL = {"none": [(0, 6)] * 3, "left": [(0, 6), (2, 6), (5, 6)], "right": [(0, 6), (0, 4), (0, 1)]}
-TOKENS = (90, 91)  # of two dimensions; each item holds both, see `encoded`
+TOKENS = (-1, -2)  # of two dimensions; each item holds both, see `encoded`
 
 
 def encoded(padding):
@@ -38,7 +38,7 @@ def compare(rewards, by_hand, head, made):
     torch.testing.assert_close(rewards, by_hand, rtol=1e-12, atol=1e-12)
     mixed = torch.linspace(-1, 2, rewards.numel(), dtype=torch.float64).view_as(rewards)
     ours, theirs = (
-        torch.autograd.grad((mixed * values).sum(), [made, *head.parameters()])
+        torch.autograd.grad((mixed * values).sum(), [made, head.rows.weight])
         for values in (rewards, by_hand)
     )
     torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
@@ -63,7 +63,7 @@ def test_rewards_and_gradients_equal_plain_loops_over_the_real_tokens(kind, read
 @pytest.mark.parametrize("padding", ["left", "right"])
 def test_a_special_token_is_read_where_it_stands_under_its_own_row(padding):
     torch.manual_seed(0)
-    head = SpecialToken(4, TOKENS, (True, False)).double()
+    head = SpecialToken(4, (True, False)).double()
     batch, made = encoded(padding)
     places = [(1, 4), (3, 5), (0, 2)] if padding == "left" else [(1, 4), (3, 0), (0, 2)]
     ids = batch.ids.clone()
@@ -82,17 +82,18 @@ def test_a_special_token_is_read_where_it_stands_under_its_own_row(padding):
 
 def test_an_item_without_its_special_tokens_is_our_mistake():
     with pytest.raises(AssertionError, match="each item holds each token once"):
-        SpecialToken(4, TOKENS, (False, False)).double()(encoded("none")[0])
+        SpecialToken(4, (False, False)).double()(encoded("none")[0])
 
 
 def test_special_tokens_stand_after_the_clip_where_they_may_not_see_the_prompt_else_at_the_end():
-    head = SpecialToken(4, (7, 8, 9), (True, False, True))
+    head = SpecialToken(4, (True, False, True))
     clip = HEADS["mean-pool"](4, 1).pieces([], [])[0]
-    assert head.pieces(["before"], ["after"]) == ["before", clip, 7, 9, "after", 8]
+    assert head.pieces(["before"], ["after"]) == ["before", clip, -1, -3, "after", -2]
 
 
 def test_no_linear_head_has_a_bias_and_all_read_the_last_state_alone():
     for kind in (LastToken, MeanPool, MaxPool, YesToken):
         assert list(kind(4, 2).state_dict()) == ["rows.weight"]
         assert kind.layers == ()
-    assert list(SpecialToken(4, TOKENS, (False, False)).state_dict()) == ["rows.weight"]
+    special = SpecialToken(4, (False, False))
+    assert list(special.state_dict()) == ["rows.weight", "embeddings.weight"]
