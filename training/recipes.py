@@ -129,6 +129,19 @@ def tiny(base_model: str, pair_set: str, *, seed: int = 0) -> TrainConfig:
     )
 
 
+def tiny_ablation(base_model: str, pair_set: str, *, seed: int = 0) -> TrainConfig:
+    """`tiny` in fewer steps: an ablation is a hundred runs."""
+    config = tiny(base_model, pair_set, seed=seed)
+    return replace(
+        config,
+        head=replace(
+            config.head, word="Y"
+        ),  # the first token of Yes; its tokenizer splits the word
+        batch=replace(config.batch, max_steps=200),
+        evaluate_every=100_000,  # at the end alone
+    )
+
+
 def tiny_test(base_model: str, pair_set: str, *, seed: int = 0) -> TrainConfig:
     """A run of a few seconds that touches everything `tiny` does."""
     config = tiny(base_model, pair_set, seed=seed)
@@ -157,5 +170,6 @@ RECIPES: dict[str, Make] = {
     "paper-14b-blocks": _blocks(paper_14b),
     "videoalign-2b": videoalign_2b,
     "tiny": tiny,
+    "tiny-ablation": tiny_ablation,
     "tiny-test": tiny_test,
 }
