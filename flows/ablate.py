@@ -272,7 +272,7 @@ class _Runner:
 
     def _measure(self, store: Store, job: Job, trained: Trained) -> Measured:
         held_out = self.ablation.pair_set_id
-        score(store, model=trained.model_id, held_out_of=held_out)
+        score(store, model=trained.model_id, held_out_of=held_out, threads=1)
         found = evaluate(store, models=[trained.model_id], pair_set=held_out, dry_run=True)
         facts = json.loads((trained.path.parent / "metrics.json").read_text())
         return Measured(

@@ -64,6 +64,8 @@ def ablate(
 
     settings = settings_of(context)
     changes = dict(map(read_change, change or ()))
+    if steps is not None:
+        changes["batch.max_steps"] = steps
     ablation = plan(
         settings.store,
         chosen_arms(factor or (), arm or ()),
@@ -71,7 +73,7 @@ def ablate(
         pair_set=pair_set,
         recipe=recipe,
         base_model=base_model,
-        changes=changes | ({"batch.max_steps": steps} if steps else {}),
+        changes=changes,
     )
     if dry_run:
         rows = [
@@ -80,7 +82,7 @@ def ablate(
                 "factor": job.arm.factor,
                 "seed": job.seed,
                 "done": "yes" if job.done else "no",
-                "changes": ", ".join(f"{k}={v}" for k, v in (job.changes | job.arm.pairs).items()),
+                "changes": ", ".join(f"{k}={v}" for k, v in {**job.changes, **job.arm.pairs}.items()),
             }
             for job in ablation.jobs
         ]
