@@ -51,6 +51,12 @@ class Job:
         """Whether it was measured."""
         return self.path.exists()
 
+    @property
+    def words(self) -> str:
+        """What differs from the default, on a line."""
+        changes = {**self.changes, **self.arm.pairs}
+        return ", ".join(f"{name}={value}" for name, value in changes.items())
+
 
 @dataclass(frozen=True)
 class Measured:

@@ -82,7 +82,7 @@ def ablate(
                 "factor": job.arm.factor,
                 "seed": job.seed,
                 "done": "yes" if job.done else "no",
-                "changes": ", ".join(f"{k}={v}" for k, v in {**job.changes, **job.arm.pairs}.items()),
+                "changes": job.words,
             }
             for job in ablation.jobs
         ]
