@@ -19,7 +19,7 @@ from typing import Any
 from flows.ablate_arms import ARMS, Arm
 from flows.choose import by_start
 from flows.evaluate import Evaluation, evaluate
-from flows.pair import build, merged, newest_pair_set, read
+from flows.pair import build, newest_pair_set, read
 from flows.score import score
 from flows.settings import Settings
 from flows.train import NO_CHANGES, Trained, ready_backbone, train
@@ -218,7 +218,7 @@ def _pair_sets(
             sets[arm.name] = ablation.pair_set_id
             continue
         moment = {"as_of": default["recipe"].get("as_of") or default["as_of"]}  # the same labels
-        values = merged(default["recipe"] | moment, {**arm.pairs, "name": NAMED + arm.name})
+        values = arm.recipe(default["recipe"] | moment | {"name": NAMED + arm.name})
         reason = (default.get("override") or {}).get("reason")
         try:
             built, _ = build(settings, store, Recipe.from_dict(values), override=reason)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
+from flows.pair import merged
 from warehouse.errors import TrainingError
 
 DEFAULT = "default"
@@ -22,7 +23,7 @@ class Arm:
     train: Mapping[str, Any] = field(default_factory=dict)
     """Options of the training config: dotted path -> value."""
     scaled: Mapping[str, float] = field(default_factory=dict)
-    """Whole numbers of the default's config: dotted path -> factor on them."""
+    """Whole numbers of the default's config: dotted path -> factor on them; 1 at least."""
     picked: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """Lists of the default's config: dotted path -> places of what is kept of them."""
     pairs: Mapping[str, Any] = field(default_factory=dict)
@@ -32,12 +33,27 @@ class Arm:
 
     def changes(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Changes to the default's config, as `training.changes.changed` takes them."""
-        scaled = {path: round(share * _at(config, path)) for path, share in self.scaled.items()}
+        scaled = {
+            path: max(1, round(share * _at(config, path))) for path, share in self.scaled.items()
+        }
         picked = {
             path: [_at(config, path)[place] for place in places]
             for path, places in self.picked.items()
         }
         return {**self.train, **scaled, **picked}
+
+    def recipe(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The default's recipe of pairs, changed; `pairing.recipe.Recipe.from_dict` takes it.
+
+        values: a whole recipe. Its counts of a split `ood` that it cannot have go where ours come.
+        """
+        new = merged(values, self.pairs)
+        if "counts" in self.pairs and not new["ood_generators"]:
+            new["counts"] = {
+                kind: {split: count for split, count in by.items() if split != "ood"}
+                for kind, by in new["counts"].items()
+            }
+        return new
 
 
 def _at(config: Mapping[str, Any], path: str) -> Any:

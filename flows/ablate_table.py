@@ -108,7 +108,8 @@ def shown(rows: Rows, measured: Sequence[Measured], dimension: str = ALL) -> tup
             cells[column] = _cell(row, decimals)
             if differs:
                 cells[f"Δ {column}"] = _difference(row, decimals)
-        cells["pairs"] = f"{sum(run.pairs for run in runs) / len(runs):.0f}"
+        for fact in ("pairs", "encodings"):
+            cells[fact] = f"{sum(getattr(run, fact) for run in runs) / len(runs):.0f}"
         found.append(cells)
     empty = {name for name in found[0] if all(row[name] == MISSING for row in found)}
     return found, [name for name in found[0] if name not in empty]
