@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from flows.commands import (
+    ablate,
     agreement,
     annotate,
     canaries,
@@ -82,6 +83,7 @@ app.add_typer(pairs.app, name="pairs")
 app.command("train")(train.train)
 app.command("score")(score.score)
 app.command("evaluate")(evaluate.evaluate)
+app.command("ablate")(ablate.ablate)
 app.command("canaries")(canaries.canaries)
 app.command("trace")(trace.trace)
 app.add_typer(warehouse.app, name="warehouse")

@@ -82,21 +82,21 @@ def recipe_of(
         values = {"dimensions": found.to_pylist()} | settings.pairs
     wanted: dict[str, Any] = {}
     for line in changes:
-        wanted = _merged(wanted, read_toml(line))
+        wanted = merged(wanted, read_toml(line))
     if "counts" in wanted and "counts" not in values:  # they change the default ones
         values = {"counts": default_counts(ood="ood_generators" in values | wanted)} | values
     if isinstance(wanted.get("kinds"), list) and isinstance(values.get("counts"), Mapping):
         named = {k: each for k, each in values["counts"].items() if k in wanted["kinds"]}
         values = {**values, "counts": named}  # those of kinds that are gone would be refused
-    return Recipe.from_dict(_merged(values, wanted))
+    return Recipe.from_dict(merged(values, wanted))
 
 
-def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """Values with changes on top, table by table."""
     found = dict(values)
     for key, change in changes.items():
         old, tables = found.get(key), isinstance(change, Mapping)
-        found[key] = _merged(old, change) if isinstance(old, Mapping) and tables else change
+        found[key] = merged(old, change) if isinstance(old, Mapping) and tables else change
     return found
 
 

@@ -38,11 +38,15 @@ def score(
     model: str | None = None,
     device: Device = "auto",
     progress: Progress = quiet,
+    held_out_of: str | None = None,
+    threads: int | None = None,
     frame_cache_bytes: int | None = None,
 ) -> tuple[dict[str, Any], int, list[dict[str, str]]]:
     """Give every item a reward that has none of this model yet, and write the rewards.
 
     A run that is killed keeps what it wrote, a thousand items at a time; a rerun goes on.
+    held_out_of: a pair set, of whose items alone those that are not in train get one.
+    threads: CPU threads of torch, in the whole process; None: as they are.
     frame_cache_bytes: as `flows.train.train` takes it.
     Returns: the model's row of `runs`, the number of new rewards, and items that could not be read
         with reasons.
@@ -51,8 +55,10 @@ def score(
     from training.video import FrameCache
 
     run = newest_model(store, model)
-    media = media_of(store, unscored_by=run["model_id"])
-    scorer = Scorer.load(run["path"], device=device, weights_sha256=run["weights_sha256"])
+    media = media_of(store, held_out_of, unscored_by=run["model_id"], held_out=True)
+    scorer = Scorer.load(
+        run["path"], device=device, weights_sha256=run["weights_sha256"], threads=threads
+    )
     policy = scorer.model.spec.frames
     cache = FrameCache(store.home / "frames", policy, most_bytes=frame_cache_bytes)
     new, unreadable = 0, []

@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -26,6 +28,15 @@ from warehouse.store import Store
 
 REMOTE = "://"
 ORPHAN_SECONDS = 3600.0  # how long a rerun waits for the training of a killed run
+NO_CHANGES: Mapping[str, Any] = MappingProxyType({})
+# Options of a config that something else says.
+GIVEN = {
+    "base_model": "--base-model",
+    "pair_set": "--pair-set",
+    "seed": "--seed",
+    "frame_cache": "the home",
+    "frame_cache_bytes": "the setting frame_cache_gb",
+}
 
 
 @dataclass(frozen=True)
@@ -48,7 +59,9 @@ def train(
     recipe: str = "tiny",
     base_model: Path | None = None,
     seed: int = 0,
+    changes: Mapping[str, Any] = NO_CHANGES,
     frame_cache_bytes: int | None = None,
+    quiet: bool = False,
     dry_run: bool = False,
 ) -> Trained | dict[str, Any]:
     """Train a reward model on a pair set and record the run.
@@ -56,13 +69,17 @@ def train(
     pair_set: its id or the start of it; default: the newest.
     recipe: one of training.recipes; base_model: folder of the backbone, which only the tiny
         recipes make themselves.
+    changes: dotted path -> value, on top of the recipe; see `training.changes`.
+    quiet: keep the progress to ourselves; of a failure the last line is told.
     frame_cache_bytes: size above which the home's decoded frames are thinned out.
     Returns: the run; on a dry run the job's config. The same inputs find the finished run.
     Raises: TrainingError where training cannot start or fails.
     """
+    from training.changes import changed
     from training.config_json import to_json
     from training.recipes import RECIPES
 
+    _refuse_given(changes)
     if recipe not in RECIPES:
         raise TrainingError(f"no recipe {recipe!r}; the recipes are {', '.join(sorted(RECIPES))}")
     chosen = _to_train_on(store, pair_set)
@@ -75,6 +92,7 @@ def train(
     config["dimensions"] = sorted(json.loads(chosen["recipe"])["dimensions"])
     free = config["head"]["prompt_free"]  # the recipe's, as far as the set has them
     config["head"]["prompt_free"] = [name for name in free if name in config["dimensions"]]
+    config = changed(config, changes)
     run_id = value_digest({"pair_set": chosen["digest"], "config": _portable(config)})[:16]
     if dry_run:
         return {"run_id": run_id, "pair_set_id": chosen["pair_set_id"], "config": config}
@@ -83,7 +101,7 @@ def train(
     job = _job(store, run_id)
     with lease(job / "job.lock", f"training {run_id}", wait=ORPHAN_SECONDS) as held:
         _prepare(job, config, media)
-        done = _run(job, held)
+        done = _run(job, held, quiet=quiet)
     trained = Trained(
         model_id=done["model_id"],
         run_id=run_id,
@@ -95,6 +113,12 @@ def train(
     )
     _record(store, trained, config, done["weights_sha256"])
     return trained
+
+
+def _refuse_given(changes: Mapping[str, Any]) -> None:
+    for path in changes:
+        if path in GIVEN:
+            raise TrainingError(f"--set {path}: {GIVEN[path]} says it; leave it out of the changes")
 
 
 def _to_train_on(store: Store, start: str | None) -> dict[str, Any]:
@@ -112,19 +136,25 @@ def _to_train_on(store: Store, start: str | None) -> dict[str, Any]:
 
 
 def media_of(
-    store: Store, pair_set_id: str | None = None, *, unscored_by: str | None = None
+    store: Store,
+    pair_set_id: str | None = None,
+    *,
+    unscored_by: str | None = None,
+    held_out: bool = False,
 ) -> pa.Table:
     """Media table (item_id, path, prompt, media_sha256) of a pair set's items, or of all items.
 
     unscored_by: a model; items that it gave a reward already are left out.
+    held_out: of a pair set, only the items that are not in train.
     Raises: TrainingError where a video is not a local file: remote ones have to be copied first.
     """
     media = store.query(
         "SELECT i.item_id, i.uri AS path, p.text AS prompt, i.media_sha256"
         " FROM clips i JOIN prompts p USING (prompt_id) WHERE ($p IS NULL OR item_id IN"
-        " (SELECT item_id FROM pair_set_items WHERE pair_set_id = $p)) AND item_id NOT IN"
+        " (SELECT item_id FROM pair_set_items WHERE pair_set_id = $p"
+        " AND NOT ($held_out AND split = 'train'))) AND item_id NOT IN"
         " (SELECT item_id FROM scores WHERE model_id = $m) ORDER BY i.item_id",
-        {"p": pair_set_id, "m": unscored_by},
+        {"p": pair_set_id, "m": unscored_by, "held_out": held_out},
     )
     remote = [path for path in media["path"].to_pylist() if REMOTE in path or not path]
     if remote:
@@ -152,10 +182,21 @@ def _build_tiny(folder: Path, media: pa.Table, seed: int) -> None:
     """Backbone of the tiny recipes: random weights, built on the spot and kept."""
     from training.tiny import build_tiny_internvl
 
-    if not folder.exists():
-        building = folder.with_suffix(".part")
-        build_tiny_internvl(building, seed, _prompts(media))
-        building.rename(folder)
+    if folder.exists():
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with lease(folder.parent / "lock", "building a tiny backbone"):
+        if not folder.exists():
+            building = folder.with_suffix(".part")
+            build_tiny_internvl(building, seed, _prompts(media))
+            building.rename(folder)
+
+
+def ready_backbone(store: Store, recipe: str, pair_set_id: str, seed: int) -> None:
+    """Have the backbone there that a tiny recipe trains on this set; others are given."""
+    if recipe.startswith("tiny"):
+        media = media_of(store, pair_set_id)
+        _build_tiny(_backbone(store, recipe, None, media, seed), media, seed)
 
 
 def _prompts(media: pa.Table) -> list[str]:
@@ -191,17 +232,20 @@ def _prepare(job: Path, config: dict[str, Any], media: pa.Table) -> None:
     (job / "config.part").rename(job / "config.json")
 
 
-def _run(job: Path, held: int) -> dict[str, Any]:
+def _run(job: Path, held: int, *, quiet: bool) -> dict[str, Any]:
     """Run the job in a process of its own; its progress is shown on stderr as it comes.
 
     held: descriptor of the job's lock. The process inherits it: where only we are killed, a rerun
         waits for the training that goes on, and finds it finished.
     """
     command = [sys.executable, "-W", "ignore", "-m", "training.run", str(job)]
-    code = subprocess.run(command, check=False, pass_fds=(held,)).returncode
-    if code:
+    kept = subprocess.PIPE if quiet else None
+    ended = subprocess.run(command, check=False, pass_fds=(held,), stderr=kept, text=True)
+    if ended.returncode:
+        last = (ended.stderr or "").strip().splitlines()[-1:]
+        words = f"it said {last[0]!r}" if last else "its own words stand above"
         raise TrainingError(
-            f"training ended with exit code {code}; its own words stand above, its files in {job};"
+            f"training ended with exit code {ended.returncode}; {words}, its files are in {job};"
             " run the same command again after mending the cause"
         )
     done: dict[str, Any] = json.loads((job / "done.json").read_text())

@@ -6,7 +6,7 @@ the splits in TRAINING_SPLITS and no other row ever enters this process through 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -163,13 +163,31 @@ def plan_blocks(split: PairSplit, *, size: int, epochs: int, seed: int) -> Itera
 
     A block grows by the item that has most pairs with those already in it; a pair counts less the
     oftener it was used, so that over epochs all pairs have their turn. Ties are broken by the seed.
-    Blocks without any pair are left out.
+    Blocks without any pair are left out. Where few items hang together, as the clips of one prompt,
+    several such blocks are joined up to the size: no pair leads from one to another.
     Cost: O(size x pairs per item) per item and epoch.
     """
     rng = np.random.default_rng(seed)
     graph = _Graph(split)
     for _ in range(epochs):
-        yield from (block for block in graph.epoch(size, rng) if len(block.pairs))
+        yield from _joined((block for block in graph.epoch(size, rng) if len(block.pairs)), size)
+
+
+def _joined(blocks: Iterable[Block], size: int) -> Iterator[Block]:
+    """Blocks of one epoch, neighbours joined as long as they have at most `size` items."""
+    held: list[Block] = []
+    for block in blocks:
+        if held and sum(len(each.items) for each in [*held, block]) > size:
+            yield _together(held)
+            held = []
+        held.append(block)
+    if held:
+        yield _together(held)
+
+
+def _together(blocks: Sequence[Block]) -> Block:
+    items = np.concatenate([block.items for block in blocks])
+    return Block(items, np.sort(np.concatenate([block.pairs for block in blocks])))
 
 
 def plan_pairs(

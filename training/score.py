@@ -75,14 +75,22 @@ class Scorer:
 
     @classmethod
     def load(
-        cls, checkpoint: str | Path, *, device: Device = "auto", weights_sha256: str | None = None
+        cls,
+        checkpoint: str | Path,
+        *,
+        device: Device = "auto",
+        weights_sha256: str | None = None,
+        threads: int | None = None,
     ) -> Scorer:
         """Load a checkpoint.
 
         device: auto takes a GPU where torch finds one.
         weights_sha256: digest that the weights must have, as training recorded it.
+        threads: of torch from now on, in the whole process; None: as they are.
         Raises: TrainingError where it is no checkpoint, its weights are others, or there is no GPU.
         """
+        if threads is not None:
+            torch.set_num_threads(threads)
         model = RewardModel.from_pretrained(checkpoint)
         weights = weights_digest(model)
         if weights_sha256 not in (None, weights):

@@ -13,6 +13,11 @@ Model = Annotated[
     str | None, typer.Option(help="Model id or the start of it (default: the newest).")
 ]
 
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Change an option of the recipe, PATH=VALUE; repeatable."),
+]
+
 
 def train(
     context: typer.Context,
@@ -26,6 +31,7 @@ def train(
         typer.Option(help="Folder of the backbone; the tiny recipes build their own."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of weights, batches and dropout.")] = 0,
+    change: Changes = None,
     json: Json = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -35,11 +41,13 @@ def train(
     Examples:
       soli train
       soli train --pair-set 4be1 --recipe tiny --seed 1
+      soli train --set head.kind=attention --set loss.margin=2
       soli train --recipe paper-1b --base-model /models/InternVL3-1B-hf --dry-run
     """
     from flows.console import show_json, show_rows
     from flows.train import Trained
     from flows.train import train as run
+    from training.changes import read_change
 
     settings = settings_of(context)
     trained = run(
@@ -48,6 +56,7 @@ def train(
         recipe=recipe,
         base_model=base_model,
         seed=seed,
+        changes=dict(map(read_change, change or ())),
         frame_cache_bytes=settings.frame_cache_bytes,
         dry_run=dry_run,
     )

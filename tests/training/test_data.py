@@ -219,3 +219,10 @@ def test_a_block_serves_many_more_pairs_per_encoding_than_single_pairs():
     blocks = coverage(split, list(plan_blocks(split, size=8, epochs=4, seed=0)))
     pairs = coverage(split, list(plan_pairs(split, size=1, epochs=4, seed=0)))
     assert blocks.pair_uses / blocks.encodings > 3 * pairs.pair_uses / pairs.encodings
+
+
+def test_prompts_with_few_clips_are_joined_until_a_block_is_full():
+    """Five prompts of a pass and two fails each, in-prompt pairs alone."""
+    split = split_of([(3 * p, 3 * p + k) for p in range(5) for k in (1, 2)], items=15)
+    sizes = [len(block.items) for block in plan_blocks(split, size=6, epochs=1, seed=0)]
+    assert sizes == [6, 6, 3]
