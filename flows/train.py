@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from flows.batches import planned_batches
 from flows.choose import by_start
 from flows.pair import checked, newest_pair_set
+from pairing.imported import for_evaluation
 from warehouse.digest import canonical_json, value_digest
 from warehouse.errors import TrainingError
 from warehouse.face import publish
@@ -98,15 +99,17 @@ def train(
 
 
 def _to_train_on(store: Store, start: str | None) -> dict[str, Any]:
-    """Row of `pair_sets`: the newest that was built, or the one whose id starts so.
+    """Row of `pair_sets`: the newest that has a split train, or the one whose id starts so.
 
-    Raises: TrainingError for an imported set, which is for evaluation alone.
+    Raises: TrainingError for a set that was imported for evaluation alone.
     """
-    chosen = newest_pair_set(store, start, built=start is None)
-    if source := json.loads(chosen["recipe"]).get("imported"):
+    chosen = newest_pair_set(store, start, to_train_on=start is None)
+    recipe = json.loads(chosen["recipe"])
+    if for_evaluation(recipe):
         raise TrainingError(
-            f"pair set {chosen['pair_set_id']} was imported ({source['name']}): all its pairs are"
-            " in the split test, none to train on; name a set of `soli pairs build`"
+            f"pair set {chosen['pair_set_id']} was imported ({recipe['imported']['name']}): all its"
+            " pairs are in the split test, none to train on; import the file with --split"
+            " train=0.8,validation=0.1,test=0.1, or name a set of `soli pairs build`"
         )
     return chosen
 
