@@ -1,13 +1,14 @@
 """Train and score: from a pair set to a model and its rewards.
 
-Training runs in a process of its own (`python -m training.run`), as it does under torchrun.
+Training runs in processes of its own: one (`python -m training.run`), several by torchrun, or on
+several machines by DeepSpeed's launcher.
 """
 
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,8 @@ def train(
     base_model: Path | None = None,
     seed: int = 0,
     frame_cache_bytes: int | None = None,
+    processes: int = 1,
+    hostfile: Path | None = None,
     dry_run: bool = False,
 ) -> Trained | dict[str, Any]:
     """Train a reward model on a pair set and record the run.
@@ -58,10 +61,14 @@ def train(
     recipe: one of training.recipes; base_model: folder of the backbone, which only the tiny
         recipes make themselves.
     frame_cache_bytes: size above which the home's decoded frames are thinned out.
-    Returns: the run; on a dry run the job's config. The same inputs find the finished run.
+    processes, hostfile: see `training.launch`. They are no part of the run: one that was killed
+        goes on with any number of processes.
+    Returns: the run; on a dry run the job's config and the command that would run it. The same
+        inputs find the finished run.
     Raises: TrainingError where training cannot start or fails.
     """
     from training.config_json import to_json
+    from training.launch import launch_command
     from training.recipes import RECIPES
 
     if recipe not in RECIPES:
@@ -77,14 +84,16 @@ def train(
     free = config["head"]["prompt_free"]  # the recipe's, as far as the set has them
     config["head"]["prompt_free"] = [name for name in free if name in config["dimensions"]]
     run_id = value_digest({"pair_set": chosen["digest"], "config": _portable(config)})[:16]
+    job = _job(store, run_id)
+    command = launch_command(job, processes=processes, hostfile=hostfile)
     if dry_run:
-        return {"run_id": run_id, "pair_set_id": chosen["pair_set_id"], "config": config}
+        said = {"run_id": run_id, "pair_set_id": chosen["pair_set_id"]}
+        return said | {"command": shlex.join(command), "config": config}
     if base_model is None:
         _build_tiny(base, media, seed)
-    job = _job(store, run_id)
     with lease(job / "job.lock", f"training {run_id}", wait=ORPHAN_SECONDS) as held:
         _prepare(job, config, media)
-        done = _run(job, held)
+        done = _run(job, command, held)
     trained = Trained(
         model_id=done["model_id"],
         run_id=run_id,
@@ -194,14 +203,15 @@ def _prepare(job: Path, config: dict[str, Any], media: pa.Table) -> None:
     (job / "config.part").rename(job / "config.json")
 
 
-def _run(job: Path, held: int) -> dict[str, Any]:
-    """Run the job in a process of its own; its progress is shown on stderr as it comes.
+def _run(job: Path, command: list[str], held: int) -> dict[str, Any]:
+    """Run the job's command; its progress is shown on stderr as it comes.
 
     held: descriptor of the job's lock. The process inherits it: where only we are killed, a rerun
         waits for the training that goes on, and finds it finished.
     """
-    command = [sys.executable, "-W", "ignore", "-m", "training.run", str(job)]
-    code = subprocess.run(command, check=False, pass_fds=(held,)).returncode
+    from training.launch import without_warnings
+
+    code = subprocess.run(command, check=False, pass_fds=(held,), env=without_warnings()).returncode
     if code:
         raise TrainingError(
             f"training ended with exit code {code}; its own words stand above, its files in {job};"
