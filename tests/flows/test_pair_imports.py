@@ -434,3 +434,30 @@ def test_a_trace_ends_at_the_judgements_of_the_file(clips, settings, pairs_file)
         "      │    own/2.mp4 (A), own/3.mp4 (B): B",
     ]
     assert "      ├─ subject_deformity: 2 judgements" in lines(whole)
+
+
+def test_of_a_file_to_train_on_bad_rows_are_refused_with_their_numbers(clips, soli, pairs_file):
+    file = pairs_file(
+        "0.mp4,1.mp4,x,A",
+        "1.mp4,0.mp4,x,B",  # the same the other way round
+        "2.mp4,3.mp4,y,A",
+        "3.mp4,2.mp4,y,A",  # the opposite
+        "0.mp4,1.mp4,x,Better",
+    )
+    code, out, err = soli("pairs", "import", "videoalign", file, "--split", "train")
+    assert code == 1
+    assert "refused, row 2: subject_deformity: row 1 says the same already" in err
+    for row in (3, 4):
+        words = "rows 3 and 4 judge the same two videos differently; keep the right one"
+        assert f"refused, row {row}: subject_deformity: {words}" in err
+    assert "refused, row 5: VQ is 'Better'; write A, B or same" in err
+    assert "win_lose       1" in out
+
+
+def test_a_file_without_a_column_to_train_on_is_one_line(soli, tmp_path):
+    file = tmp_path / "own.csv"
+    for header, words in (("path_A,path_B,prompt", "no column VQ"), ("path_A,prompt,VQ", "path_B")):
+        file.write_text(f"{header}\na.mp4,b.mp4,x\n")
+        code, out, err = soli("pairs", "import", "videoalign", file, "--split", "train")
+        assert (code, out) == (1, "")
+        assert words in only_line(err)
