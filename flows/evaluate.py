@@ -65,19 +65,20 @@ def evaluate(
 
     models: ids or starts of them; None: the newest. pair_set: its own pairs count, train left out;
         None: every pass x fail of the held-out items of the set that the first model was trained
-        on. by: see `flows.held_out`. scores: files of other models; see `flows.other_scores`.
+        on, or its own pairs where it was imported. by: see `flows.held_out`. scores: files of other
+        models; see `flows.other_scores`.
     Rows of our models over whole splits are kept in `evaluations`; intervals are drawn by prompt.
     Raises: StoreError where there is no such model or set, where a model has no reward of a
         held-out item, and, unless it is a dry run, where the set's own pairs are asked for of the
         model that was trained on it; TrainingError for bad files or a bad `by`.
     """
     runs = _runs(store, models, alone=pair_set is None or not scores)
-    chosen = newest_pair_set(store, pair_set)["pair_set_id"] if pair_set else None
-    chosen = chosen or runs[0]["pair_set_id"]
-    _refuse_own(runs, chosen, explicit=pair_set is not None, dry_run=dry_run)
+    row = newest_pair_set(store, pair_set or runs[0]["pair_set_id"])
+    chosen, labelled = row["pair_set_id"], row["consensus_id"] is not None
+    _refuse_own(runs, chosen, explicit=labelled and pair_set is not None, dry_run=dry_run)
     held = held_out(store, chosen, by)
     judges = [own_judge(store, run) for run in runs]
-    found = Evaluation(chosen, [], pair_set is not None)
+    found = Evaluation(chosen, [], explicit=not labelled or pair_set is not None)
     if scores:
         read = read_scores(store, scores, sorted(set(held.items["dimension"])))
         judges += read.judges()

@@ -14,6 +14,7 @@ from annotation.items import UNKNOWN_GENERATOR, Items, items_of
 from annotation.media import is_remote
 from flows.additions import Additions, additions, known_items, known_prompts
 from pairing.imports import Foreign, Video
+from pairing.imports.foreign import shown
 from warehouse.identity import prompt_id
 from warehouse.store import Store
 
@@ -32,13 +33,24 @@ class ForeignItems:
     """The videos of a file beside what the warehouse knows."""
 
     item_ids: Mapping[str, str]
-    """Item by the key of its video, of every video that is not refused."""
+    """Item by the key of its video, of every video that names one."""
     refused: Mapping[str, str]
     """Reason by the key of a video."""
     added: Additions
     """Items that are new, or of which more is known now."""
     facts: Mapping[str, Row]
     """What is known of each item with all that the file adds: at least the columns of items."""
+
+    def local(self) -> ForeignItems:
+        """The same, where a video that is not on this machine is refused: none can train on it."""
+        refused = dict(self.refused)
+        for key, item in self.item_ids.items():
+            place = self.facts[item]
+            if is_remote(place["uri"]):
+                refused[key] = f"video {shown(key)} is at a URL; copy it to this machine"
+            elif not place["media_sha256"]:
+                refused[key] = f"video {shown(key)} is not there; put it there"
+        return replace(self, refused=refused)
 
     def rows(self, table: str, used: set[str]) -> pa.Table:
         """Of prompts, items or media: the rows to add that used items need."""

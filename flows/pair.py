@@ -25,7 +25,7 @@ from pairing.folder import (
     read_pair_set,
     write_pair_set,
 )
-from pairing.imported import refuse_imported
+from pairing.imported import for_evaluation, refuse_imported
 from pairing.pairset import Origin, PairSet, build_pairs, pair_set_row
 from pairing.portable import check_portable
 from pairing.recipe import Recipe, default_counts, read_toml
@@ -333,17 +333,16 @@ def _recorded(store: Store, identity: str) -> dict[str, Any] | None:
 
 
 def newest_pair_set(
-    store: Store, start: str | None = None, *, built: bool = False
+    store: Store, start: str | None = None, *, to_train_on: bool = False
 ) -> dict[str, Any]:
     """Row of `pair_sets`: the newest, or the one whose id starts so; its path is in this home.
 
-    built: leave out imported sets.
+    to_train_on: leave out evaluation sets.
     Raises: StoreError where there is none, or more than one.
     """
-    rows = store.query(
-        "FROM pair_sets WHERE consensus_id IS NOT NULL OR NOT $built ORDER BY observed_at DESC",
-        {"built": built},
-    ).to_pylist()
+    rows = store.query("FROM pair_sets ORDER BY observed_at DESC").to_pylist()
+    if to_train_on:
+        rows = [row for row in rows if not for_evaluation(json.loads(row["recipe"]))]
     row = by_start(rows, "pair_set_id", start, "pair set", "soli pairs build")
     return row | {"path": str(folder_of(store, row["pair_set_id"]))}  # the home may have moved
 

@@ -1,10 +1,10 @@
-"""Foreign pair files: their videos as items, their judgements as comparisons and evaluation set."""
+"""Foreign pair files: their videos as items, their judgements as comparisons and a pair set."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -14,11 +14,13 @@ import pyarrow as pa
 from annotation.comparisons import CATEGORIES, ComparisonConfig, Judgement, News, news
 from annotation.media import is_remote
 from flows.comparisons import known_judgements
-from flows.foreign_items import ForeignItems, foreign_items
+from flows.foreign_items import ForeignItems, Row, foreign_items
 from flows.pair import Built, add_set, known
 from flows.settings import Settings
-from pairing.evaluation import Verdict, evaluation_set, settled
+from pairing.imported_set import Verdict, imported_set, settled
 from pairing.imports import Foreign, Judged, RefusedRow, read_foreign
+from pairing.pairset import utc
+from pairing.parts import Split
 from warehouse.errors import PairingError
 from warehouse.face import publish
 from warehouse.store import Store
@@ -54,6 +56,8 @@ class Imported:
     """Comparisons never seen before."""
     changed: int
     """Comparisons that are a revision of a known one."""
+    warnings: list[str]
+    """What a reader of a set that was split should know."""
 
 
 def import_set(
@@ -64,16 +68,19 @@ def import_set(
     media_root: Path | None = None,
     name: str | None = None,
     columns: Mapping[str, str] | None = None,
+    split: Split | None = None,
     dry_run: bool = False,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Imported:
-    """Take in a foreign pair file: items, comparisons, and an evaluation set of its judgements.
+    """Take in a foreign pair file: items, comparisons, and a pair set of its judgements.
 
     media_root: what relative paths start from, and the only folder that local videos may lie in;
         None: the file's folder, or those that the settings name.
     name: of the data set (default: the file's, without its ending). Items that the file gives no id
         are called NAME/PATH.
     columns: dimension by column, as `pairing.imports.read_foreign`.
+    split: shares of the prompts, for a set to train on; a video that is not on this machine is then
+        refused. None: an evaluation set, all in test.
     Running it again adds nothing; a bad row is refused alone, with its reason.
     Raises: PairingError where the file cannot be read, or nothing in it can be taken in.
     """
@@ -82,23 +89,21 @@ def import_set(
     store, folder = settings.store, (media_root or file.parent).absolute()
     roots = (folder,) if media_root else settings.media_roots or (settings.media_root, folder)
     items = foreign_items(store, foreign, called, folder, roots, progress=progress)
+    items = items if split is None else items.local()
     kept, refused = _judgements(foreign, items)
     used = {end for each in kept.values() for end in (each.winner, each.other)}
+    origin = {"form": form, "name": called, "sha256": foreign.sha256}
+    pair_set = imported_set(kept.values(), _sources(items, used), origin, split=split)
     with store.writing("import pairs", dry_run=dry_run):
         compared = _comparisons(kept, items, called)
         fresh, added = _add(store, items, used, compared, name=called, dry_run=dry_run)
-        pair_set = evaluation_set(
-            kept.values(),
-            _sources(items, used),
-            {"form": form, "name": called, "sha256": foreign.sha256},
-            as_of=_known_at(store, source_of(called)),
-            code_version=version("soli"),
-        )
+        made = {"as_of": _known_at(store, source_of(called)), "code_version": version("soli")}
         there = known(store, pair_set.pair_set_id)
-        built = add_set(store, pair_set, dry_run=dry_run)
+        built = add_set(
+            store, replace(pair_set, manifest=pair_set.manifest | made), dry_run=dry_run
+        )
         if added and there and not dry_run:  # else the set was published, with all the rest
             publish(store)
-    new, places = added.get("items", 0), [items.facts[item] for item in used]
     return Imported(
         name=called,
         pair_set=built,
@@ -106,31 +111,20 @@ def import_set(
         judgements=len(kept),
         silent=foreign.silent,
         refused=refused,
-        items=new,
-        known=len(used) - new,
-        missing=sum(not row["media_sha256"] and not is_remote(row["uri"]) for row in places),
-        remote=sum(is_remote(row["uri"]) for row in places),
+        items=added.get("items", 0),
+        known=len(used) - added.get("items", 0),
+        **_absent([items.facts[item] for item in used]),
         new=fresh.new,
         changed=fresh.changed,
+        warnings=pair_set.manifest["warnings"],
     )
 
 
-def columns_read(texts: Iterable[str]) -> dict[str, str]:
-    """Columns and dimensions out of `COLUMN=DIMENSION`.
-
-    >>> columns_read(["VQ=looks"])
-    {'VQ': 'looks'}
-    """
-    found: dict[str, str] = {}
-    for text in texts:
-        column, _, dimension = (part.strip() for part in text.partition("="))
-        if not column or not dimension or column in found or dimension in found.values():
-            raise PairingError(
-                f"--dimension {text!r}: write COLUMN=DIMENSION, such as VQ=looks, once a column and"
-                " once a dimension"
-            )
-        found[column] = dimension
-    return found
+def _absent(places: list[Row]) -> dict[str, int]:
+    """How many items have no video on this machine: missing, or at a URL."""
+    elsewhere = [is_remote(row["uri"]) for row in places]
+    here = [row for row, remote in zip(places, elsewhere, strict=True) if not remote]
+    return {"missing": sum(not row["media_sha256"] for row in here), "remote": sum(elsewhere)}
 
 
 def source_of(name: str) -> str:
@@ -217,9 +211,9 @@ def _sources(items: ForeignItems, used: set[str]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=pa.schema([(name, pa.string()) for name in names]))
 
 
-def _known_at(store: Store, source: str) -> datetime | None:
+def _known_at(store: Store, source: str) -> str | None:
     """When the newest judgement of a source was committed; None where there is none."""
     moment: datetime | None = store.query(
         "SELECT max(observed_at) AS at FROM comparisons WHERE source = $s", {"s": source}
     )["at"][0].as_py()
-    return moment
+    return utc(moment)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from flows.choose import by_start
+from flows.pair_imports import source_of
 from warehouse.errors import StoreError
 from warehouse.store import Store
+from warehouse.wording import counted
 
 Rows = list[dict[str, Any]]
 
@@ -67,6 +70,8 @@ def trace(store: Store, reference: Reference) -> dict[str, Any]:
     found = _lineage_of_model(store, reference.model_id)
     if reference.item_id:
         found["rewards"] = _rewards(store, reference.model_id, reference.item_id)
+        if "judgements" in found:
+            found["judgements"] = _judgements(store, found["pair_set"], reference.item_id)
     return found
 
 
@@ -79,10 +84,14 @@ def _lineage_of_model(store: Store, model: str) -> dict[str, Any]:
     )[0]
     pair_set = _rows(
         store,
-        "SELECT pair_set_id, digest, seed, as_of, consensus_id, counts, path"
+        "SELECT pair_set_id, digest, seed, as_of, consensus_id, counts, path,"
+        " recipe->>'$.imported' AS imported"
         " FROM pair_sets WHERE pair_set_id = $p",
         p=run["pair_set_id"],
     )[0]
+    if pair_set["imported"]:
+        pair_set["imported"] = json.loads(pair_set["imported"])
+        return {"model": run, "pair_set": pair_set, "judgements": _judgements(store, pair_set)}
     consensus = _rows(
         store,
         "SELECT method, dimension, count(*) AS items, count(*) FILTER (label = 'pass') AS pass,"
@@ -98,6 +107,20 @@ def _lineage_of_model(store: Store, model: str) -> dict[str, Any]:
         t=pair_set["as_of"],
     )
     return {"model": run, "pair_set": pair_set, "consensus": consensus, "annotators": labels}
+
+
+def _judgements(store: Store, pair_set: dict[str, Any], item: str | None = None) -> Rows:
+    """Judgements that an imported set was made of: how many by dimension, or those of an item."""
+    shown = "count(*) AS judgements" if item is None else "item_a, item_b, category"
+    return _rows(
+        store,
+        f"SELECT dimension, {shown} FROM judgements_as_of($t)"
+        " WHERE source = $s AND ($i IS NULL OR $i IN (item_a, item_b))"
+        " GROUP BY ALL ORDER BY ALL",
+        s=source_of(pair_set["imported"]["name"]),
+        t=pair_set["as_of"],
+        i=item,
+    )
 
 
 def _rewards(store: Store, model: str, item: str) -> Rows:
@@ -134,6 +157,7 @@ def _annotator(store: Store, annotator: str) -> dict[str, Any]:
         "SELECT DISTINCT r.model_id, r.pair_set_id, count(DISTINCT m.item_id) AS train_items"
         " FROM runs r JOIN pair_sets p USING (pair_set_id)"
         " JOIN pair_set_items m ON m.pair_set_id = p.pair_set_id AND m.split = 'train'"
+        " AND p.consensus_id IS NOT NULL"
         " JOIN label_events e ON e.item_id = m.item_id AND e.dimension = m.dimension"
         "  AND e.observed_at <= p.as_of AND e.annotator_id = $a GROUP BY ALL ORDER BY ALL",
         a=annotator,
@@ -169,8 +193,36 @@ def lines(found: dict[str, Any]) -> list[str]:
     tree = [
         f"model {model['model_id']}  (run {model['run_id'][:12]})",
         f"└─ pair set {pair_set['pair_set_id']}  ({_built(pair_set)})",
-        f"   └─ consensus {pair_set['consensus_id'][:12]}",
     ]
+    return tree + (_of_import(found) if pair_set["imported"] else _of_labels(found))
+
+
+def _of_import(found: dict[str, Any]) -> list[str]:
+    """What stands behind an imported set: others' judgements."""
+    imported = found["pair_set"]["imported"]
+    file = f"{imported['form']} file {imported['name']}, SHA-256 {imported['sha256'][:12]}"
+    tree = [f"   └─ imported: {file}"]
+    if "rewards" not in found:
+        return tree + [
+            f"      ├─ {j['dimension']}: {counted(j['judgements'], 'judgement', 'judgements')}"
+            for j in found["judgements"]
+        ]
+    for reward in found["rewards"]:
+        tree.append(
+            f"      ├─ {reward['dimension']}: reward {reward['reward']:+.3f},"
+            f" split {reward['split'] or 'none'}"
+        )
+        tree += [
+            f"      │    {j['item_a']} (A), {j['item_b']} (B): {j['category']}"
+            for j in found["judgements"]
+            if j["dimension"] == reward["dimension"]
+        ]
+    return tree
+
+
+def _of_labels(found: dict[str, Any]) -> list[str]:
+    """What stands behind a set that was built: a consensus, and people's labels."""
+    tree = [f"   └─ consensus {found['pair_set']['consensus_id'][:12]}"]
     tree += [
         f"      ├─ {c['dimension']}: {c['pass']} pass, {c['fail']} fail,"
         f" {c['undecided']} undecided ({c['method']})"

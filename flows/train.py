@@ -1,13 +1,14 @@
 """Train and score: from a pair set to a model and its rewards.
 
-Training runs in a process of its own (`python -m training.run`), as it does under torchrun.
+Training runs in processes of its own: one (`python -m training.run`), several by torchrun, or on
+several machines by DeepSpeed's launcher.
 """
 
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ import pyarrow.parquet as pq
 from flows.batches import planned_batches
 from flows.choose import by_start
 from flows.pair import checked, newest_pair_set
+from pairing.imported import for_evaluation
 from warehouse.digest import canonical_json, value_digest
 from warehouse.errors import TrainingError
 from warehouse.face import publish
@@ -62,6 +64,8 @@ def train(
     changes: Mapping[str, Any] = NO_CHANGES,
     frame_cache_bytes: int | None = None,
     quiet: bool = False,
+    processes: int = 1,
+    hostfile: Path | None = None,
     dry_run: bool = False,
 ) -> Trained | dict[str, Any]:
     """Train a reward model on a pair set and record the run.
@@ -72,11 +76,15 @@ def train(
     changes: dotted path -> value, on top of the recipe; see `training.changes`.
     quiet: keep the progress to ourselves; of a failure the last line is told.
     frame_cache_bytes: size above which the home's decoded frames are thinned out.
-    Returns: the run; on a dry run the job's config. The same inputs find the finished run.
+    processes, hostfile: see `training.launch`. They are no part of the run: one that was killed
+        goes on with any number of processes.
+    Returns: the run; on a dry run the job's config and the command that would run it. The same
+        inputs find the finished run.
     Raises: TrainingError where training cannot start or fails.
     """
     from training.changes import changed
     from training.config_json import to_json
+    from training.launch import launch_command
     from training.recipes import RECIPES
 
     _refuse_given(changes)
@@ -94,14 +102,16 @@ def train(
     config["head"]["prompt_free"] = [name for name in free if name in config["dimensions"]]
     config = changed(config, changes)
     run_id = value_digest({"pair_set": chosen["digest"], "config": _portable(config)})[:16]
+    job = _job(store, run_id)
+    command = launch_command(job, processes=processes, hostfile=hostfile)
     if dry_run:
-        return {"run_id": run_id, "pair_set_id": chosen["pair_set_id"], "config": config}
+        said = {"run_id": run_id, "pair_set_id": chosen["pair_set_id"]}
+        return said | {"command": shlex.join(command), "config": config}
     if base_model is None:
         _build_tiny(base, media, seed)
-    job = _job(store, run_id)
     with lease(job / "job.lock", f"training {run_id}", wait=ORPHAN_SECONDS) as held:
         _prepare(job, config, media)
-        done = _run(job, held, quiet=quiet)
+        done = _run(job, command, held, quiet=quiet)
     trained = Trained(
         model_id=done["model_id"],
         run_id=run_id,
@@ -122,15 +132,17 @@ def _refuse_given(changes: Mapping[str, Any]) -> None:
 
 
 def _to_train_on(store: Store, start: str | None) -> dict[str, Any]:
-    """Row of `pair_sets`: the newest that was built, or the one whose id starts so.
+    """Row of `pair_sets`: the newest that has a split train, or the one whose id starts so.
 
-    Raises: TrainingError for an imported set, which is for evaluation alone.
+    Raises: TrainingError for a set that was imported for evaluation alone.
     """
-    chosen = newest_pair_set(store, start, built=start is None)
-    if source := json.loads(chosen["recipe"]).get("imported"):
+    chosen = newest_pair_set(store, start, to_train_on=start is None)
+    recipe = json.loads(chosen["recipe"])
+    if for_evaluation(recipe):
         raise TrainingError(
-            f"pair set {chosen['pair_set_id']} was imported ({source['name']}): all its pairs are"
-            " in the split test, none to train on; name a set of `soli pairs build`"
+            f"pair set {chosen['pair_set_id']} was imported ({recipe['imported']['name']}): all its"
+            " pairs are in the split test, none to train on; import the file with --split"
+            " train=0.8,validation=0.1,test=0.1, or name a set of `soli pairs build`"
         )
     return chosen
 
@@ -232,15 +244,18 @@ def _prepare(job: Path, config: dict[str, Any], media: pa.Table) -> None:
     (job / "config.part").rename(job / "config.json")
 
 
-def _run(job: Path, held: int, *, quiet: bool) -> dict[str, Any]:
-    """Run the job in a process of its own; its progress is shown on stderr as it comes.
+def _run(job: Path, command: list[str], held: int, *, quiet: bool) -> dict[str, Any]:
+    """Run the job's command; its progress is shown on stderr as it comes.
 
     held: descriptor of the job's lock. The process inherits it: where only we are killed, a rerun
         waits for the training that goes on, and finds it finished.
     """
-    command = [sys.executable, "-W", "ignore", "-m", "training.run", str(job)]
+    from training.launch import without_warnings
+
     kept = subprocess.PIPE if quiet else None
-    ended = subprocess.run(command, check=False, pass_fds=(held,), stderr=kept, text=True)
+    ended = subprocess.run(
+        command, check=False, pass_fds=(held,), env=without_warnings(), stderr=kept, text=True
+    )
     if ended.returncode:
         last = (ended.stderr or "").strip().splitlines()[-1:]
         words = f"it said {last[0]!r}" if last else "its own words stand above"

@@ -15,6 +15,15 @@ def imported_from(manifest: Mapping[str, Any]) -> Mapping[str, str] | None:
     return found
 
 
+def for_evaluation(recipe: Mapping[str, Any]) -> bool:
+    """Whether a set with this recipe was imported for evaluation alone: all its pairs are in test.
+
+    >>> for_evaluation({"imported": {}}), for_evaluation({"imported": {}, "split": {"train": 1.0}})
+    (True, False)
+    """
+    return "imported" in recipe and "split" not in recipe
+
+
 def refuse_imported(manifest: Mapping[str, Any], what: str) -> None:
     """Refuse to do with an imported set what only a recipe can.
 

@@ -183,7 +183,7 @@ def _account(
         "counts": counts_of(blocks, recipe.dimensions),
         "items": frozen.items.num_rows,
         "left_out": frozen.left_out,
-        "splits": realised_splits(frozen.items, recipe),
+        "splits": realised_splits(frozen.items, recipe.split),
         "exposure": exposure(table, blocks).to_pylist(),
         "leakage": leakage(frozen.items).to_pylist(),
     }

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pairing.codes import ascending, codes_of, equal, whole
-from pairing.recipe import Recipe, Split
+from pairing.parts import Split
 from pairing.words import SPLITS, Bools, Ints
 from warehouse.errors import PairingError
 
@@ -141,7 +141,7 @@ def _point(salt: str, group: str) -> float:
     return int(digest[:DIGITS], 16) / _RANGE
 
 
-def realised_splits(splits: pa.Table, recipe: Recipe) -> dict[str, dict[str, float]]:
+def realised_splits(splits: pa.Table, split: Split) -> dict[str, dict[str, float]]:
     """What the fractions came out as: items, groups and share of the in-domain items, by split."""
     found: dict[str, dict[str, float]] = {}
     in_domain = max(1, pc.sum(pc.not_equal(splits["split"], "ood")).as_py() or 0)
@@ -154,5 +154,5 @@ def realised_splits(splits: pa.Table, recipe: Recipe) -> dict[str, dict[str, flo
         }
         if name != "ood":
             found[name]["share"] = round(rows.num_rows / in_domain, 6)
-            found[name]["asked"] = getattr(recipe.split, name)
+            found[name]["asked"] = getattr(split, name)
     return found

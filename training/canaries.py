@@ -107,14 +107,14 @@ def watermarked(frames: Frames, corner: Corner = "bottom-right") -> Frames:
 def swapped_prompts(prompts: Sequence[str], seed: int) -> dict[str, str]:
     """Another prompt for each distinct one: the next in an order that the seed draws.
 
-    Raises: TrainingError where there is only one.
+    Empty where there is only one, with nothing to swap it for.
 
     >>> sorted(swapped_prompts(["a", "b", "a"], 0).items())
     [('a', 'b'), ('b', 'a')]
     """
     distinct = sorted(set(prompts))
     if len(distinct) == 1:
-        raise TrainingError("canary swapped: all items have one prompt; there is none to swap with")
+        return {}
     order = [distinct[at] for at in np.random.default_rng(seed).permutation(len(distinct))]
     return dict(zip(order, [*order[1:], *order[:1]], strict=True))
 
@@ -139,7 +139,7 @@ class CanaryRewards:
     before: Rewards
     """(N, Q)."""
     after: Mapping[str, Rewards]
-    """Name of the change -> (N, Q)."""
+    """Name of the change -> (N, Q); without SWAPPED where all items have one prompt."""
     unreadable: Mapping[str, str]
     """Reason by item, of those that are left out."""
 
@@ -171,9 +171,10 @@ def canary_rewards(
             if isinstance(read, TrainingError):
                 raise read
             frames = np.array(read.frames)
+            others = {SWAPPED: swap[row["prompt"]]} if swap else {}
             found[row["item_id"]] = {
-                "": item_rewards(model, row["prompt"], read),
-                SWAPPED: item_rewards(model, swap[row["prompt"]], read),
+                name: item_rewards(model, prompt, read)
+                for name, prompt in ({"": row["prompt"]} | others).items()
             } | {
                 name: item_rewards(
                     model, row["prompt"], replace(read, frames=change(frames, rng()))

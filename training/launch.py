@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 from warehouse.errors import TrainingError
 
 RUN = "training.run"
+
+
+def without_warnings() -> dict[str, str]:
+    """Environment in which no process prints warnings; DeepSpeed hands it to other machines."""
+    return os.environ | {"PYTHONWARNINGS": "ignore"}
 
 
 def launch_command(

@@ -101,6 +101,8 @@ def canaries(
         return
     for item, reason in found.unreadable.items():
         say(f"left out: {item}: {reason}")
+    if all(row.canary != "swapped" for row in found.rows):
+        say("swapped is left out: all items have one prompt")
     _show(found)
     say(f"kept in {path}")
 

@@ -24,6 +24,8 @@ def trace(
 ) -> None:
     """Show what a reward rests on: model, pair set, consensus, label events, annotators.
 
+    Of a model that was trained on an imported set: the judgements that came in with it.
+
     \b
     Examples:
       soli trace latest:clip_0007

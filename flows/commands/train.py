@@ -32,10 +32,22 @@ def train(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of weights, batches and dropout.")] = 0,
     change: Changes = None,
+    processes: Annotated[
+        int, typer.Option(min=1, help="Processes on this machine, by torchrun; one for each GPU.")
+    ] = 1,
+    hostfile: Annotated[
+        Path | None,
+        typer.Option(
+            help="Several machines, by DeepSpeed's launcher: a file with lines `HOST slots=N`."
+        ),
+    ] = None,
     json: Json = False,
     dry_run: DryRun = False,
 ) -> None:
     """Train a reward model on a pair set with DeepSpeed.
+
+    A run that was killed goes on when the same command is run again, with any number of processes.
+    --dry-run prints the configuration, and the command that would run it.
 
     \b
     Examples:
@@ -43,12 +55,16 @@ def train(
       soli train --pair-set 4be1 --recipe tiny --seed 1
       soli train --set head.kind=attention --set loss.margin=2
       soli train --recipe paper-1b --base-model /models/InternVL3-1B-hf --dry-run
+      soli train --recipe paper-1b --base-model /models/InternVL3-1B-hf --processes 8
+      soli train --recipe paper-8b --base-model /models/InternVL3-8B-hf --hostfile hosts
     """
     from flows.console import show_json, show_rows
     from flows.train import Trained
     from flows.train import train as run
     from training.changes import read_change
 
+    if hostfile is not None and processes > 1:
+        raise typer.BadParameter("--hostfile says how many processes there are; leave --processes")
     settings = settings_of(context)
     trained = run(
         settings.store,
@@ -58,6 +74,8 @@ def train(
         seed=seed,
         changes=dict(map(read_change, change or ())),
         frame_cache_bytes=settings.frame_cache_bytes,
+        processes=processes,
+        hostfile=hostfile,
         dry_run=dry_run,
     )
     if json or not isinstance(trained, Trained):

@@ -4,14 +4,18 @@ import json
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from flows.comparisons import compare_tasks
 from flows.items import add_items
 from flows.pair import read
-from flows.pair_imports import columns_read, import_set, voice_of
+from flows.pair_import_options import columns_read, split_read
+from flows.pair_imports import import_set, voice_of
 from flows.settings import Settings
+from flows.trace import Reference, lines, trace
 from flows.train import train
+from pairing.parts import Split
 from warehouse.contracts import TABLES
 from warehouse.errors import AgreementError, PairingError, TrainingError
 
@@ -369,3 +373,119 @@ def test_an_id_that_means_another_item_here_is_refused(small, soli, tmp_path):
     found = import_set(small, "solireward", file, media_root=Path("/data"))
     assert found.refused
     assert all(f"item {name} is known with another prompt" in r.reason for r in found.refused)
+
+
+# Sets to train on
+
+
+@pytest.fixture
+def clips(tmp_path):
+    """Copies of a real clip that differ in their last byte: four videos that can be read."""
+    whole = (DATA / "videos" / "example_3_B.mp4").read_bytes()
+    for number in range(4):
+        (tmp_path / f"{number}.mp4").write_bytes(whole + bytes([number]))
+
+
+def test_a_file_that_is_split_can_be_trained_on(clips, settings, pairs_file):
+    file = pairs_file("0.mp4,1.mp4,x,A", "2.mp4,3.mp4,y,B")
+    found = import_set(settings, "videoalign", file, split=Split(1.0, 0.0, 0.0))
+    assert {row["split"] for row in found.pair_set.counts} == {"train"}
+    planned = train(settings.store, recipe="tiny-test", dry_run=True)
+    assert planned["pair_set_id"] == found.pair_set.pair_set_id
+    assert planned["config"]["dimensions"] == ["subject_deformity"]
+    whole = import_set(settings, "videoalign", file)  # newer, and for evaluation alone
+    assert whole.pair_set.pair_set_id != found.pair_set.pair_set_id
+    assert (whole.new, whole.items) == (0, 0)
+    assert train(settings.store, recipe="tiny-test", dry_run=True) == planned
+
+
+def test_what_nobody_can_train_on_is_refused_row_by_row(clips, soli, pairs_file):
+    file = pairs_file(
+        "0.mp4,1.mp4,x,A", "2.mp4,gone.mp4,y,B", "https://clips.example/a.mp4,3.mp4,z,A"
+    )
+    code, out, err = soli("pairs", "import", "videoalign", file, "--split", "train")
+    assert code == 1
+    assert "refused, row 2: video 'gone.mp4' is not there; put it there" in err
+    assert "refused, row 3: video 'https://clips.example/a.mp4' is at a URL; copy it" in err
+    assert "win_lose       1" in out
+
+
+def test_where_a_split_is_impossible_nothing_is_written(
+    clips, soli, settings, pairs_file, unchanged
+):
+    file = pairs_file("0.mp4,1.mp4,x,A")
+    with unchanged(settings.home):
+        code, _, err = soli("pairs", "import", "videoalign", file, "--split", "train=0.5,test=0.5")
+    assert code == 1
+    assert "too few to split into train, test; take --split train" in err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("half", "'half' is no share of a split"),
+        ("train=much", "'train=much' is no share"),
+        ("train=0.5,train=0.5", "'train=0.5' is no share"),
+        ("train=0.5", "is 0.5; make them add up to 1"),
+        ("test=1", "nothing would be left to train on"),
+        ("train=nan", "give a number from 0 to 1"),
+        ("", "'' is no share"),
+    ],
+)
+def test_shares_that_make_no_sense_are_one_line(soli, pairs_file, text, words):
+    file = pairs_file("a.mp4,b.mp4,x,A")
+    code, out, err = soli("pairs", "import", "videoalign", file, "--split", text)
+    assert (code, out) == (1, "")
+    assert words in only_line(err)
+
+
+def test_the_salt_is_that_of_built_sets():
+    salted = Settings(pairs={"split": {"salt": "other"}})
+    assert split_read("train=0.5, test=0.5", salted) == Split(0.5, 0.0, 0.5, "other")
+    assert split_read("train", Settings()) == Split(1.0, 0.0, 0.0)
+
+
+def test_a_trace_ends_at_the_judgements_of_the_file(clips, settings, pairs_file):
+    file = pairs_file("0.mp4,1.mp4,x,A", "2.mp4,3.mp4,y,B")
+    found = import_set(settings, "videoalign", file, split=Split(1.0, 0.0, 0.0))
+    run = {"model_id": "m", "run_id": "r", "pair_set_id": found.pair_set.pair_set_id}
+    run |= {"config": "{}", "weights_sha256": "w", "metrics": "{}", "seconds": 0.0, "path": "p"}
+    settings.store.append("runs", pa.Table.from_pylist([run]))
+    reward = {"model_id": "m", "item_id": "own/2.mp4", "dimension": "subject_deformity"}
+    settings.store.append("scores", pa.Table.from_pylist([reward | {"reward": 1.5}]))
+    import_set(settings, "videoalign", pairs_file("0.mp4,1.mp4,x,B"))  # later: not what it learned
+    whole = trace(settings.store, Reference(model_id="m"))
+    assert whole["judgements"] == [{"dimension": "subject_deformity", "judgements": 2}]
+    of_item = lines(trace(settings.store, Reference(model_id="m", item_id="own/2.mp4")))
+    assert of_item[-2:] == [
+        "      ├─ subject_deformity: reward +1.500, split train",
+        "      │    own/2.mp4 (A), own/3.mp4 (B): B",
+    ]
+    assert "      ├─ subject_deformity: 2 judgements" in lines(whole)
+
+
+def test_of_a_file_to_train_on_bad_rows_are_refused_with_their_numbers(clips, soli, pairs_file):
+    file = pairs_file(
+        "0.mp4,1.mp4,x,A",
+        "1.mp4,0.mp4,x,B",  # the same the other way round
+        "2.mp4,3.mp4,y,A",
+        "3.mp4,2.mp4,y,A",  # the opposite
+        "0.mp4,1.mp4,x,Better",
+    )
+    code, out, err = soli("pairs", "import", "videoalign", file, "--split", "train")
+    assert code == 1
+    assert "refused, row 2: subject_deformity: row 1 says the same already" in err
+    for row in (3, 4):
+        words = "rows 3 and 4 judge the same two videos differently; keep the right one"
+        assert f"refused, row {row}: subject_deformity: {words}" in err
+    assert "refused, row 5: VQ is 'Better'; write A, B or same" in err
+    assert "win_lose       1" in out
+
+
+def test_a_file_without_a_column_to_train_on_is_one_line(soli, tmp_path):
+    file = tmp_path / "own.csv"
+    for header, words in (("path_A,path_B,prompt", "no column VQ"), ("path_A,prompt,VQ", "path_B")):
+        file.write_text(f"{header}\na.mp4,b.mp4,x\n")
+        code, out, err = soli("pairs", "import", "videoalign", file, "--split", "train")
+        assert (code, out) == (1, "")
+        assert words in only_line(err)

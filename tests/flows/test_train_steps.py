@@ -1,7 +1,9 @@
 """Train, score, evaluate: what they refuse, and the four real clips through every step."""
 
 import json
+import shlex
 import subprocess
+from pathlib import Path
 
 import av
 import numpy as np
@@ -11,7 +13,9 @@ import pytest
 from flows import train as steps
 from flows.encoding import write_clip
 from flows.evaluate import evaluate
+from flows.pair_imports import import_set
 from flows.score import score
+from pairing.parts import Split
 from warehouse.errors import StoreError, TrainingError
 from warehouse.store import Store
 
@@ -86,6 +90,51 @@ def test_a_dry_run_shows_the_job_and_the_same_job_has_the_same_id(small):
     assert one["config"]["dimensions"] == [
         "physical_plausibility", "semantic_alignment", "subject_deformity"
     ]  # fmt: skip
+
+
+def test_a_dry_run_prints_the_launcher_s_command_and_processes_are_no_part_of_the_run(
+    small, soli, tmp_path
+):
+    hosts = tmp_path / "my hosts"
+    hosts.write_text("node1 slots=8\nnode2 slots=8\n")
+    planned = {}
+    for options in ((), ("--processes", "2"), ("--hostfile", hosts)):
+        code, out, _ = soli("train", "--recipe", "tiny-test", *options, "--dry-run")
+        assert code == 0
+        planned[options] = json.loads(out)
+    one, two, many = planned.values()
+    job = small.home / "runs" / one["run_id"]
+    assert shlex.split(one["command"])[1:] == ["-m", "training.run", str(job)]
+    assert shlex.split(two["command"])[1:] == [
+        *("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"),
+        *("-m", "training.run", str(job)),
+    ]
+    assert shlex.split(many["command"])[1:] == [
+        *("-m", "deepspeed.launcher.runner", "--hostfile", str(hosts)),
+        *("--no_local_rank", "--module", "training.run", str(job)),
+    ]
+    assert one["run_id"] == two["run_id"] == many["run_id"]
+
+
+def test_a_hostfile_that_is_not_there_or_not_alone_is_refused(small, soli, unchanged):
+    with unchanged(small.home):
+        code, _, err = soli("train", "--recipe", "tiny-test", "--hostfile", "nowhere")
+        assert code == 1
+        assert "hostfile nowhere is not there" in only_line(err)
+        code, _, err = soli("train", "--hostfile", "hosts", "--processes", "2")
+        assert code == 2
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("training")
+def test_two_processes_train_a_foreign_file(settings, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    file = Path(__file__).parents[1] / "data" / "four_clips.csv"
+    import_set(settings, "videoalign", file, split=Split(1.0, 0.0, 0.0))
+    trained = steps.train(settings.store, recipe="tiny-test", processes=2)
+    assert trained.steps == 20
+    assert settings.store.read("runs")["model_id"].to_pylist() == [trained.model_id]
+    assert (trained.path / "soli.json").is_file()
 
 
 def test_evaluating_before_scoring_says_what_to_do(small):

@@ -31,3 +31,4 @@ LEFT JOIN consensus_as_of(moment) AS c
   ON c.consensus_id = ps.consensus_id AND c.item_id = s.item_id AND c.dimension = s.dimension
 LEFT JOIN label_events_as_of(moment) AS e
   ON e.item_id = s.item_id AND e.dimension = s.dimension AND e.observed_at <= ps.as_of
+  AND ps.consensus_id IS NOT NULL -- labels made no pair of an imported set

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from pairing import Recipe, build_pairs
-from pairing.evaluation import evaluation_set, settled
 from pairing.exports import CardFacts, export, videoalign_form
+from pairing.imported_set import imported_set, settled
 from pairing.imports import read_foreign
 from pairing.recipe import Split
 
@@ -34,7 +34,7 @@ def imported(path, form, items, columns=None):
     kept, refused = settled(foreign.judged, {key: key for key in keys})
     assert refused == []
     source = {"form": form, "name": "x", "sha256": foreign.sha256}
-    return evaluation_set(kept.values(), items, source)
+    return imported_set(kept.values(), items, source)
 
 
 def exported(form, pair_set, known, folder):

@@ -1,4 +1,4 @@
-"""Evaluation sets: what judgements become, and what is refused on the way."""
+"""Imported sets: what judgements become, and what is refused on the way."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import random
 
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pairing.diff import difference
-from pairing.evaluation import Verdict, evaluation_set, settled
 from pairing.exports import FORMS, CardFacts, export
+from pairing.imported_set import Verdict, imported_set, settled
 from pairing.imports import Judged, Video
+from pairing.parts import Split
+from pairing.split import split_by_prompt
 from pairing.stats import pair_set_stats
 from pairing.words import KINDS
 from warehouse.errors import PairingError
@@ -44,7 +48,7 @@ def items():
 
 @pytest.fixture
 def made(items):
-    return evaluation_set(VERDICTS, items, SOURCE)
+    return imported_set(VERDICTS, items, SOURCE)
 
 
 def test_every_category_has_its_kind_and_the_better_one_wins():
@@ -94,13 +98,13 @@ def test_items_have_no_label_and_all_pairs_are_in_test(made):
 
 def test_the_order_of_judgements_and_items_changes_nothing(made, items):
     mixed = random.Random(5).sample(VERDICTS, len(VERDICTS))
-    again = evaluation_set(mixed, items.take([2, 0, 3, 1]), SOURCE)
+    again = imported_set(mixed, items.take([2, 0, 3, 1]), SOURCE)
     assert (again.items, again.pairs, again.manifest) == (made.items, made.pairs, made.manifest)
 
 
 def test_no_judgement_is_no_set(items):
     with pytest.raises(PairingError, match="no judgement is left"):
-        evaluation_set([], items, SOURCE)
+        imported_set([], items, SOURCE)
 
 
 def test_statistics_count_items_without_labels_on_any_side(made, items):
@@ -115,7 +119,7 @@ def test_statistics_count_items_without_labels_on_any_side(made, items):
 
 
 def test_sets_are_compared_without_labels(made, items):
-    other = evaluation_set(VERDICTS[:3], items, SOURCE)
+    other = imported_set(VERDICTS[:3], items, SOURCE)
     found = difference(made, other)
     assert found.shared == 3
     assert sum(found.causes["only_a"].to_pylist()) == 2
@@ -150,3 +154,79 @@ def test_a_tie_that_is_neither_good_nor_bad_cannot_be_said_by_two_qualities(
     with pytest.raises(PairingError, match="1 pair is a tie of items that are not known"):
         export(made, known, tmp_path / "out", form, card_facts=CardFacts("A set", "MIT"))
     assert not (tmp_path / "out").exists()
+
+
+# Sets to train on
+
+
+def many(prompts, across=0):
+    """Two items of each prompt, compared; and so many comparisons across prompts."""
+    rows = [
+        {"item_id": f"i{n:03}{side}", "prompt_id": f"p{n}", "media_sha256": f"m{n}{side}"}
+        for n in range(prompts)
+        for side in "ab"
+    ]
+    verdicts = [Verdict("looks", "win_lose", f"i{n:03}b", f"i{n:03}a") for n in range(prompts)]
+    verdicts += [Verdict("looks", "tie", f"i{n:03}a", f"i{n + 1:03}a") for n in range(across)]
+    return verdicts, pa.Table.from_pylist(rows)
+
+
+def split_of_prompts(made):
+    rows = made.items.to_pylist()
+    return {row["prompt_id"]: row["split"] for row in rows}
+
+
+@given(st.integers(30, 60), st.integers(0, 20), st.integers(0, 5))
+@settings(max_examples=20)
+def test_splits_share_no_prompt_and_no_video_and_are_those_of_built_sets(prompts, across, salt):
+    verdicts, items = many(prompts, across)
+    items = items.set_column(2, "media_sha256", [[f"m{n // 3}" for n in range(items.num_rows)]])
+    shares = Split(0.6, 0.2, 0.2, salt=str(salt))
+    made = imported_set(verdicts, items, SOURCE, split=shares)
+    assert all(
+        row["shared"] == 0 for row in made.manifest["leakage"] if row["other_split"] != "ood"
+    )
+    generator = [["g"] * items.num_rows]
+    built = split_by_prompt(items.append_column("generator", generator), shares)
+    there = dict(zip(built["item_id"].to_pylist(), built["split"].to_pylist(), strict=True))
+    assert all(there[row["item_id"]] == row["split"] for row in made.items.to_pylist())
+
+
+def test_a_pair_across_splits_is_left_out_and_counted():
+    verdicts, items = many(40, across=39)
+    made = imported_set(verdicts, items, SOURCE, split=Split(0.5, 0.25, 0.25))
+    splits = split_of_prompts(made)
+    apart = sum(splits[f"p{n}"] != splits[f"p{n + 1}"] for n in range(39))
+    assert made.pairs.num_rows == len(verdicts) - apart
+    (warning,) = made.manifest["warnings"]
+    assert warning.startswith(f"{apart} judgements are left out: ")
+    by_split = {name: set() for name in ("train", "validation", "test")}
+    for row in made.items.to_pylist():
+        by_split[row["split"]].add(row["ordinal"])
+    for row in made.pairs.to_pylist():
+        assert {row["winner"], row["other"]} <= by_split[row["split"]]
+    assert made.manifest["recipe"]["split"]["train"] == 0.5
+
+
+def test_a_split_set_is_the_same_in_any_order_and_another_than_the_whole(items):
+    verdicts, items = many(20)
+    mixed = random.Random(3).sample(verdicts, len(verdicts))
+    one, two = (imported_set(each, items, SOURCE, split=Split()) for each in (verdicts, mixed))
+    assert (one.items, one.pairs, one.manifest) == (two.items, two.pairs, two.manifest)
+    assert imported_set(verdicts, items, SOURCE).digest != one.digest
+
+
+def test_one_prompt_alone_cannot_be_split_but_can_be_trained_on():
+    verdicts, items = many(1)
+    with pytest.raises(PairingError, match="only 1 group of prompts shares no video, too few"):
+        imported_set(verdicts, items, SOURCE, split=Split())
+    made = imported_set(verdicts, items, SOURCE, split=Split(1.0, 0.0, 0.0))
+    assert set(made.pairs["split"].to_pylist()) == {"train"}
+
+
+def test_a_set_of_which_nothing_came_to_train_is_refused_and_an_empty_test_is_said():
+    verdicts, items = many(3)
+    with pytest.raises(PairingError, match="of 3 groups of prompts none that has a pair came to"):
+        imported_set(verdicts, items, SOURCE, split=Split(0.001, 0.0, 0.999))
+    made = imported_set(verdicts, items, SOURCE, split=Split(0.999, 0.0, 0.001))
+    assert made.manifest["warnings"] == ["no pair came to test, by chance"]
