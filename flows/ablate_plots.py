@@ -80,7 +80,7 @@ def blocks_and_pairs(measured: Sequence[Measured], arms: Mapping[str, str]) -> F
         for x, values_of_arm in enumerate(zip(*both, strict=True)):
             found = t_interval(values_of_arm)
             aside = x + (ASIDE if x else -ASIDE)
-            if found and found.low is not None:
+            if found and found.low is not None and found.high is not None:
                 axis.plot([aside] * 2, [found.low, found.high], color=FAIL, lw=2.2)
             if found:
                 axis.plot([aside], [found.mean], "o", color=FAIL, ms=6)

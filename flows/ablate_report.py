@@ -53,7 +53,8 @@ def write(ablation: Ablation) -> Rows:
 
 def show(ablation: Ablation, rows: Rows) -> None:
     """The table over all dimensions, and where the rest lies."""
-    lines, columns = shown(rows, ablation.measured)
+    asked = {job.arm.name for job in ablation.jobs}
+    lines, columns = shown([row for row in rows if row["arm"] in asked], ablation.measured)
     show_rows(
         lines,
         [name for name in columns if name not in WIDE],
