@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from flows.ablate import Measured
 from flows.ablate_arms import DEFAULT
+from flows.ablate_stats import t_interval
 from flows.ablate_table import ALL
 from flows.figures import (
     FAIL,
@@ -27,6 +27,7 @@ from flows.figures import (
 
 SPLITS = {"test": ("in domain", PASS), "ood": ("out of domain", FAIL)}
 CHANCE = 0.5
+ASIDE = 0.18
 
 
 @styled
@@ -57,10 +58,10 @@ def accuracy(rows: Rows) -> Figure:
 
 
 @styled
-def blocks_and_pairs(measured: Sequence[Measured], arms: Sequence[str]) -> Figure:
+def blocks_and_pairs(measured: Sequence[Measured], arms: Mapping[str, str]) -> Figure:
     """ACC in domain of two arms, a panel a dimension: a line joins the runs of one seed.
 
-    The wider marks are the means.
+    arms: name -> what it is called. Beside the runs stand means with 95 % intervals over seeds.
     """
     values = {
         (run.arm, run.seed, row["dimension"]): row["value"]
@@ -76,12 +77,16 @@ def blocks_and_pairs(measured: Sequence[Measured], arms: Sequence[str]) -> Figur
         both: list[Any] = [line for line in lines if None not in line]
         for line in both:
             axis.plot(range(len(arms)), line, "o-", color=GREY, ms=4, lw=0.9)
-        if both:
-            means = np.mean(both, axis=0)
-            axis.plot(range(len(arms)), means, "_", color=FAIL, ms=26, mew=2.4)
+        for x, values_of_arm in enumerate(zip(*both, strict=True)):
+            found = t_interval(values_of_arm)
+            aside = x + (ASIDE if x else -ASIDE)
+            if found and found.low is not None and found.high is not None:
+                axis.plot([aside] * 2, [found.low, found.high], color=FAIL, lw=2.2)
+            if found:
+                axis.plot([aside], [found.mean], "o", color=FAIL, ms=6)
         axis.axhline(CHANCE, color=INK, lw=0.8, ls="--")
         axis.set(title=words(dimension), xlim=(-0.4, len(arms) - 0.6))
-        axis.set_xticks(range(len(arms)), arms)
+        axis.set_xticks(range(len(arms)), list(arms.values()))
     axes[0].set_ylabel("ACC, held-out prompts")
-    color_key(figure, {"one seed": GREY, "mean": FAIL})
+    color_key(figure, {"one seed": GREY, "mean, 95 % interval over seeds": FAIL})
     return figure

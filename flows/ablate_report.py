@@ -12,7 +12,8 @@ from flows.ablate_plots import accuracy, blocks_and_pairs
 from flows.ablate_table import markdown, shown, summary
 from flows.console import show_rows
 
-BATCHES = ("default", "random-pairs")
+BATCHES = {"default": "blocks", "random-pairs": "random pairs"}
+WIDE = {"margin OOD", "pass spread ID", "with ties ID", "pairs", "encodings"}  # in table.md alone
 
 
 def write(ablation: Ablation) -> Rows:
@@ -52,8 +53,13 @@ def write(ablation: Ablation) -> Rows:
 
 def show(ablation: Ablation, rows: Rows) -> None:
     """The table over all dimensions, and where the rest lies."""
-    lines, columns = shown(rows, ablation.measured)
-    show_rows(lines, columns, f"Pair set {ablation.pair_set_id}, mean over dimensions")
+    asked = {job.arm.name for job in ablation.jobs}
+    lines, columns = shown([row for row in rows if row["arm"] in asked], ablation.measured)
+    show_rows(
+        lines,
+        [name for name in columns if name not in WIDE],
+        f"Pair set {ablation.pair_set_id}, mean over dimensions",
+    )
     typer.echo(f"each dimension, every metric, figures: {ablation.folder}")
     typer.echo(
         "the newest model and pair set of this home may be the ablation's: name yours, as in"
