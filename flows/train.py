@@ -10,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from signal import Signals
 from typing import Any
 
 import pyarrow as pa
@@ -150,12 +151,14 @@ def _backbone(store: Store, recipe: str, given: Path | None, media: pa.Table, se
 
 def _build_tiny(folder: Path, media: pa.Table, seed: int) -> None:
     """Backbone of the tiny recipes: random weights, built on the spot and kept."""
+    from training.job import room_for
     from training.tiny import build_tiny_internvl
 
     if not folder.exists():
         building = folder.with_suffix(".part")
-        build_tiny_internvl(building, seed, _prompts(media))
-        building.rename(folder)
+        with room_for(building, "nothing was trained"):
+            build_tiny_internvl(building, seed, _prompts(media))
+            building.rename(folder)
 
 
 def _prompts(media: pa.Table) -> list[str]:
@@ -201,11 +204,24 @@ def _run(job: Path, held: int) -> dict[str, Any]:
     code = subprocess.run(command, check=False, pass_fds=(held,)).returncode
     if code:
         raise TrainingError(
-            f"training ended with exit code {code}; its own words stand above, its files in {job};"
-            " run the same command again after mending the cause"
+            f"training {_ended(code)}, its files are in {job}; run the same command again after"
+            " mending the cause"
         )
     done: dict[str, Any] = json.loads((job / "done.json").read_text())
     return done
+
+
+def _ended(code: int) -> str:
+    """How a process ended, in words; a negative code is the signal that killed it.
+
+    >>> _ended(-9)
+    'was killed by signal 9 (SIGKILL): where nobody did that, memory may have run out;'
+    """
+    if code >= 0:
+        return f"ended with exit code {code}; its own words stand above,"
+    name = Signals(-code).name
+    why = ": where nobody did that, memory may have run out" if -code == Signals.SIGKILL else ""
+    return f"was killed by signal {-code} ({name}){why};"
 
 
 def _record(store: Store, trained: Trained, config: dict[str, Any], weights: str) -> None:
