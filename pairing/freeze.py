@@ -150,7 +150,8 @@ def _twins(frozen: pa.Table) -> list[str]:
     twins = len(media) - np.count_nonzero(np.bincount(media))
     if not twins:
         return []
-    return [f"{twins} items have the same file as another item; they share its split group"]
+    said = counted(twins, "item has", "items have")
+    return [f"{said} the same file as another item; they share its split group"]
 
 
 def _seen_by_ood(frozen: pa.Table) -> list[str]:
