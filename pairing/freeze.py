@@ -16,6 +16,7 @@ from pairing.recipe import Recipe
 from pairing.split import split_by_prompt, unseen_ood
 from pairing.words import Bools, Floats, Ints, SplitName
 from warehouse.digest import P_DIGITS
+from warehouse.wording import counted
 
 EVEN = 0.5  # P(pass) from which an undecided item counts among the passes
 

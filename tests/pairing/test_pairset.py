@@ -317,7 +317,7 @@ def test_cross_prompt_pairs_share_no_video_either(items_of, consensus_of):
     assert [(pair["one"]["item_id"], pair["two"]["item_id"]) for pair in joined(made)] == [
         ("v0", "v2")
     ]
-    assert "1 items have the same file as another item" in made.manifest["warnings"][0]
+    assert "1 item has the same file as another item" in made.manifest["warnings"][0]
 
 
 def test_ids_may_hold_quotes_newlines_and_emoji(items_of, consensus_of):
