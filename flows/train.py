@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from flows.batches import planned_batches
 from flows.choose import by_start
+from flows.console import say
 from flows.pair import checked, newest_pair_set
 from warehouse.digest import canonical_json, value_digest
 from warehouse.errors import TrainingError
@@ -82,7 +83,7 @@ def train(
     if base_model is None:
         _build_tiny(base, media, seed)
     job = _job(store, run_id)
-    with lease(job / "job.lock", f"training {run_id}", wait=ORPHAN_SECONDS) as held:
+    with lease(job / "job.lock", f"training {run_id}", ORPHAN_SECONDS, _say_waiting) as held:
         _prepare(job, config, media)
         done = _run(job, held)
     trained = Trained(
@@ -96,6 +97,10 @@ def train(
     )
     _record(store, trained, config, done["weights_sha256"])
     return trained
+
+
+def _say_waiting(holder: str) -> None:
+    say(f"waiting for {holder}, which trains on the same inputs")
 
 
 def _to_train_on(store: Store, start: str | None) -> dict[str, Any]:
