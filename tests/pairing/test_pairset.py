@@ -359,7 +359,7 @@ FAIL = ("v2", "looks", "fail", 0.0)
         ([ITEM], [], {}, "consensus: the table is empty; run"),
         ([ITEM, ITEM], [PASS], {}, r"items: 1 of 1 keys \(item_id\) .* 'v1'"),
         ([ITEM, OTHER], [PASS, PASS, FAIL], {}, r"more than once \(first: 'looks' of 'v1'\)"),
-        ([ITEM], [PASS, FAIL], {}, r"1 items are not in the items table \(first: 'v2'\)"),
+        ([ITEM], [PASS, FAIL], {}, r"1 item is not in the items table \(first: 'v2'\)"),
         ([ITEM, {**OTHER, "prompt_id": None}], [PASS], {}, r"1 of 2 rows have no prompt_id .*'v2'"),
         ([ITEM], [("v1", "looks", "Pass", 1.0)], {}, "label that is not pass, fail or .*'Pass'"),
         ([ITEM], [("v1", "looks", "pass", 1.5)], {}, r"a probability from 0 to 1 \(.* 1\.5"),
