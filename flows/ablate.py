@@ -17,12 +17,13 @@ from threading import Lock
 from typing import Any
 
 from flows.ablate_arms import ARMS, Arm
+from flows.backbones import ready_backbone
 from flows.choose import by_start
 from flows.evaluate import Evaluation, evaluate
 from flows.pair import build, newest_pair_set, read
 from flows.score import score
 from flows.settings import Settings
-from flows.train import NO_CHANGES, Trained, ready_backbone, train
+from flows.train import NO_CHANGES, Trained, media_of, train
 from pairing.recipe import Recipe
 from warehouse.digest import canonical_json, value_digest
 from warehouse.errors import PlatformError
@@ -191,8 +192,9 @@ def run(
     (ablation.folder / "runs").mkdir(parents=True, exist_ok=True)
     outcome = Outcome()
     sets = _pair_sets(settings, ablation, waiting, outcome, say)
+    media = media_of(settings.store, ablation.pair_set_id)
     for seed in sorted({job.seed for job in waiting}) if ablation.base_model is None else ():
-        ready_backbone(settings.store, ablation.recipe, ablation.pair_set_id, seed)
+        ready_backbone(settings.store, ablation.recipe, media, seed)
     runner = _Runner(settings, ablation, sets)
     left = [job for job in waiting if job.arm.name in sets]
     began, before = time.monotonic(), len(ablation.jobs) - len(waiting)

@@ -51,6 +51,8 @@ class CanaryReport:
     model_id: str
     unit: str
     """Whose standard deviation the effects are measured in."""
+    threshold: float
+    """Smallest effect that counts, in that unit."""
     rows: list[Canary]
     """By dimension, then canary."""
     unreadable: dict[str, str]
@@ -86,16 +88,18 @@ def measure(
     planned: CanaryPlan,
     *,
     corner: Corner = "bottom-right",
-    motion: Sequence[str] = MOTION_DIMENSIONS,
-    meaning: Sequence[str] = MEANING_DIMENSIONS,
+    motion: Sequence[str] | None = None,
+    meaning: Sequence[str] | None = None,
     threshold: float | None = None,
     seed: int = 0,
     progress: Progress = lambda _done, _total: None,
 ) -> CanaryReport:
     """Score the items before and after each change, and judge what that shows.
 
-    motion, meaning: dimensions that have to notice changes of the motion, or of the prompt.
-    Raises: TrainingError for a checkpoint that cannot be used.
+    motion, meaning: dimensions that have to notice changes of the motion, or of the prompt; None:
+        MOTION_DIMENSIONS and MEANING_DIMENSIONS.
+    Raises: TrainingError for a checkpoint that cannot be used; StoreError for a dimension that the
+        model does not have.
     """
     from training.canaries import canary_rewards
     from training.canary_verdicts import MEANING, MOTION, THRESHOLD, judge
@@ -105,6 +109,8 @@ def measure(
 
     run = planned.run
     scorer = Scorer.load(run["path"], weights_sha256=run["weights_sha256"])
+    dimensions = scorer.model.spec.dimensions
+    _check_known([*(motion or ()), *(meaning or ())], dimensions)
     found = canary_rewards(
         scorer.model,
         planned.media,
@@ -113,11 +119,11 @@ def measure(
         cache=FrameCache(store.home / "frames", scorer.model.spec.frames),
         progress=lambda done, total, _note: progress(done, total),
     )
-    dimensions = scorer.model.spec.dimensions
     reference = read_reference(run["path"], scorer.model_id) or Reference.build(
         scorer.model_id, "these items", dict(zip(dimensions, found.before.T, strict=True))
     )
     prompts = _prompts(planned.labels, found.item_ids)
+    smallest = THRESHOLD if threshold is None else threshold
     rows = [
         judge(
             name,
@@ -127,15 +133,21 @@ def measure(
             prompts=prompts,
             passed=_passed(planned.labels, dimension, found.item_ids),
             std=reference.dimensions[dimension].std,
-            notices=(name in MOTION and dimension in motion)
-            or (name in MEANING and dimension in meaning),
-            threshold=THRESHOLD if threshold is None else threshold,
+            notices=(name in MOTION and dimension in (motion or MOTION_DIMENSIONS))
+            or (name in MEANING and dimension in (meaning or MEANING_DIMENSIONS)),
+            threshold=smallest,
             seed=seed,
         )
         for at, dimension in enumerate(dimensions)
         for name, after in found.after.items()
     ]
-    return CanaryReport(scorer.model_id, reference.of, rows, dict(found.unreadable))
+    return CanaryReport(scorer.model_id, reference.of, smallest, rows, dict(found.unreadable))
+
+
+def _check_known(wanted: Sequence[str], dimensions: Sequence[str]) -> None:
+    for name in wanted:
+        if name not in dimensions:
+            raise StoreError(f"the model has no dimension {name!r}; it has {', '.join(dimensions)}")
 
 
 def _prompts(labels: pd.DataFrame, item_ids: Sequence[str]) -> list[str]:
@@ -152,9 +164,19 @@ def _passed(labels: pd.DataFrame, dimension: str, item_ids: Sequence[str]) -> li
 
 
 def keep(planned: CanaryPlan, report: CanaryReport) -> Path:
-    """Write canaries.json beside the model's checkpoint; its path."""
+    """Write canaries.json beside the model's checkpoint; its path.
+
+    Raises: StoreError where it cannot be written; an earlier one stays whole.
+    """
     from training.job import write_json
 
     path = Path(planned.run["path"]).parent / "canaries.json"
-    write_json(path, asdict(report))
+    try:
+        write_json(path, asdict(report))
+    except OSError as error:
+        path.with_suffix(".part").unlink(missing_ok=True)
+        raise StoreError(
+            f"{path} cannot be written ({error.strerror or error}); make room or mend its"
+            " permissions, and run it again"
+        ) from error
     return path

@@ -18,12 +18,14 @@ from training.metrics import (
     calibrate_ties,
     group_advantages,
     judged_right,
+    pair_ece,
     pair_intervals,
     pair_metrics,
     pair_reliability,
     pass_spread,
     score_levels,
     share_interval,
+    split_ece,
     split_intervals,
     split_metrics,
     split_reliability,
@@ -82,9 +84,7 @@ def metrics_of(part: Part, calibrated: TieThreshold | str, seed: int) -> Iterato
     yield from _ties(part, calibrated, seed)
     yield from _spread(part, seed)
     yield from _levels(part)
-    reliable = reliability_of(part)
-    pairs, items = _counts(part)
-    yield _row("ece", reliable.ece, pairs, items, "no win-lose pair")
+    yield _row("ece", _ece(part, seed), *_counts(part), "no win-lose pair")
     yield _advantage(part, seed)
 
 
@@ -96,27 +96,33 @@ def reliability_of(part: Part) -> Reliability:
     return split_reliability(part.passed, part.failed)
 
 
+def _ece(part: Part, seed: int) -> Interval:
+    if part.explicit:
+        return pair_ece(*_gaps_and_prompts(part.win_lose), seed=seed)
+    return split_ece(*_labelled(part), seed=seed)
+
+
 def _order(part: Part, seed: int) -> Iterator[Row]:
     whole = _whole(part)
     if part.explicit:
-        pairs = part.win_lose
-        found = pair_intervals(
-            pairs["winner_reward"] - pairs["other_reward"],
-            pairs["winner_prompt_id"].tolist(),
-            pairs["other_prompt_id"].tolist(),
-            seed=seed,
-        )
+        found = pair_intervals(*_gaps_and_prompts(part.win_lose), seed=seed)
     else:
-        labelled = part.items[part.items["label"].notna()]
-        found = split_intervals(
-            labelled["reward"],
-            labelled["label"] == "pass",
-            labelled["prompt_id"].tolist(),
-            seed=seed,
-        )
+        found = split_intervals(*_labelled(part), seed=seed)
     reason = "no pair whose items both have a reward" if part.explicit else whole.reason
     for metric, interval in found.items():
         yield _row(metric, interval, whole.pairs, whole.items, reason)
+
+
+def _gaps_and_prompts(pairs: pd.DataFrame) -> tuple[Any, list[str], list[str]]:
+    """(P,) gaps of pairs, and the prompts of their two sides."""
+    gaps = pairs["winner_reward"] - pairs["other_reward"]
+    return gaps, pairs["winner_prompt_id"].tolist(), pairs["other_prompt_id"].tolist()
+
+
+def _labelled(part: Part) -> tuple[Any, Any, list[str]]:
+    """(N,) rewards of the labelled items, whether they passed, and their prompts."""
+    items = part.items[part.items["label"].notna()]
+    return items["reward"], items["label"] == "pass", items["prompt_id"].tolist()
 
 
 def _whole(part: Part) -> Metrics:
@@ -162,9 +168,8 @@ def _has_both(judged: Any) -> bool:
 
 
 def _spread(part: Part, seed: int) -> Iterator[Row]:
-    labelled = part.items[part.items["label"].notna()]
-    passed = labelled["label"] == "pass"
-    found = pass_spread(labelled["reward"], passed, labelled["prompt_id"].tolist(), seed=seed)
+    rewards, passed, prompts = _labelled(part)
+    found = pass_spread(rewards, passed, prompts, seed=seed)
     for metric, interval in found.items():
         yield _row(metric, interval, 0, int(passed.sum()), "fewer than two pass items")
 

@@ -32,6 +32,7 @@ from warehouse.contracts import SPLITS
 COLORS = (PASS, FAIL, GREEN, VIOLET, "#56B4E9", "#E69F00", GREY)  # of models, in turn
 NAMES = {"validation": "validation", "test": "held-out prompts", "ood": "out of domain"}
 BINS = 40
+FEWEST_BINS = 8  # where shares are shown, few items get wide bins: single ones would be spikes
 MOST_RANKS = 12
 LONGEST = 24  # letters of a model's name
 
@@ -65,7 +66,8 @@ def pass_and_fail(rows: Rows, models: Sequence[str]) -> Figure:
     out = [split for split in _splits(rows) if split == "ood"]
     figure, panels = _panels(rows, "model", models, "share of items", "reward")
     for axis, mine in panels:
-        bins = _bins([each for row in mine for each in row["passed"] + row["failed"]])
+        values = [each for row in mine for each in row["passed"] + row["failed"]]
+        bins = _bins(values, min(BINS, max(FEWEST_BINS, int(2 * len(values) ** 0.5))))
         for row in (each for each in mine if each["split"] in _splits(rows)):
             for label, color in (("failed", FAIL), ("passed", PASS)):
                 if row["split"] in out:
@@ -146,8 +148,8 @@ def _all(row: dict[str, Any]) -> list[float]:
     return [*row["passed"], *row["failed"], *row["unlabelled"]]
 
 
-def _bins(values: Sequence[float]) -> list[float]:
-    edges: list[float] = np.histogram_bin_edges(values, bins=BINS).tolist()
+def _bins(values: Sequence[float], bins: int = BINS) -> list[float]:
+    edges: list[float] = np.histogram_bin_edges(values, bins=bins).tolist()
     return edges
 
 

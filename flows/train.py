@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +15,12 @@ from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from flows.batches import planned_batches
+from flows.backbones import backbone_of, build_tiny
 from flows.choose import by_start
+from flows.console import say
 from flows.pair import checked, newest_pair_set
+from flows.training_job import job_folder, prepare, run
 from pairing.imported import for_evaluation
 from warehouse.digest import canonical_json, value_digest
 from warehouse.errors import TrainingError
@@ -93,7 +93,7 @@ def train(
     chosen = _to_train_on(store, pair_set)
     checked(chosen)
     media = media_of(store, chosen["pair_set_id"])
-    base = _backbone(store, recipe, base_model, media, seed)
+    base = backbone_of(store, recipe, base_model, media, seed)
     config = to_json(RECIPES[recipe](str(base), chosen["path"], seed=seed))
     config["frame_cache"] = str(store.home / "frames")  # shared with scoring
     config["frame_cache_bytes"] = frame_cache_bytes
@@ -102,16 +102,16 @@ def train(
     config["head"]["prompt_free"] = [name for name in free if name in config["dimensions"]]
     config = changed(config, changes)
     run_id = value_digest({"pair_set": chosen["digest"], "config": _portable(config)})[:16]
-    job = _job(store, run_id)
+    job = job_folder(store, run_id)
     command = launch_command(job, processes=processes, hostfile=hostfile)
     if dry_run:
         said = {"run_id": run_id, "pair_set_id": chosen["pair_set_id"]}
         return said | {"command": shlex.join(command), "config": config}
     if base_model is None:
-        _build_tiny(base, media, seed)
-    with lease(job / "job.lock", f"training {run_id}", wait=ORPHAN_SECONDS) as held:
-        _prepare(job, config, media)
-        done = _run(job, command, held, quiet=quiet)
+        build_tiny(base, media, seed)
+    with lease(job / "job.lock", f"training {run_id}", ORPHAN_SECONDS, _say_waiting) as held:
+        prepare(job, config, media)
+        done = run(job, command, held, quiet=quiet)
     trained = Trained(
         model_id=done["model_id"],
         run_id=run_id,
@@ -129,6 +129,10 @@ def _refuse_given(changes: Mapping[str, Any]) -> None:
     for path in changes:
         if path in GIVEN:
             raise TrainingError(f"--set {path}: {GIVEN[path]} says it; leave it out of the changes")
+
+
+def _say_waiting(holder: str) -> None:
+    say(f"waiting for {holder}, which trains on the same inputs")
 
 
 def _to_train_on(store: Store, start: str | None) -> dict[str, Any]:
@@ -177,44 +181,6 @@ def media_of(
     return media
 
 
-def _backbone(store: Store, recipe: str, given: Path | None, media: pa.Table, seed: int) -> Path:
-    """Folder of the backbone: the one given, else where the tiny recipes keep theirs."""
-    if given is not None:
-        if not (given / "config.json").is_file():
-            raise TrainingError(f"no model in {given} (no config.json); correct --base-model")
-        return given.absolute()
-    if not recipe.startswith("tiny"):
-        raise TrainingError(
-            f"recipe {recipe!r} needs a backbone; name its folder with --base-model"
-        )
-    return store.home / "backbones" / f"tiny-{value_digest([_prompts(media), seed])[:12]}"
-
-
-def _build_tiny(folder: Path, media: pa.Table, seed: int) -> None:
-    """Backbone of the tiny recipes: random weights, built on the spot and kept."""
-    from training.tiny import build_tiny_internvl
-
-    if folder.exists():
-        return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with lease(folder.parent / "lock", "building a tiny backbone"):
-        if not folder.exists():
-            building = folder.with_suffix(".part")
-            build_tiny_internvl(building, seed, _prompts(media))
-            building.rename(folder)
-
-
-def ready_backbone(store: Store, recipe: str, pair_set_id: str, seed: int) -> None:
-    """Have the backbone there that a tiny recipe trains on this set; others are given."""
-    if recipe.startswith("tiny"):
-        media = media_of(store, pair_set_id)
-        _build_tiny(_backbone(store, recipe, None, media, seed), media, seed)
-
-
-def _prompts(media: pa.Table) -> list[str]:
-    return sorted(set(media["prompt"].to_pylist()))
-
-
 def _portable(config: dict[str, Any]) -> dict[str, Any]:
     """Config without the folders of this machine; the backbone's name tells which it is."""
     names = {
@@ -224,47 +190,6 @@ def _portable(config: dict[str, Any]) -> dict[str, Any]:
         "frame_cache_bytes": None,
     }
     return config | names
-
-
-def _job(store: Store, run_id: str) -> Path:
-    return store.home / "runs" / run_id
-
-
-def _prepare(job: Path, config: dict[str, Any], media: pa.Table) -> None:
-    """Job folder, written whole before the job starts."""
-    job.mkdir(parents=True, exist_ok=True)
-    pq.write_table(media, job / "media.part")
-    (job / "media.part").rename(job / "media.parquet")
-    if config["batch"]["kind"] == "planned":
-        size = config["batch"]["size"]
-        plan = planned_batches(Path(config["pair_set"]), config["dimensions"], size)
-        pq.write_table(plan, job / "plan.part")
-        (job / "plan.part").rename(job / "plan.parquet")
-    (job / "config.part").write_text(canonical_json(config) + "\n")
-    (job / "config.part").rename(job / "config.json")
-
-
-def _run(job: Path, command: list[str], held: int, *, quiet: bool) -> dict[str, Any]:
-    """Run the job's command; its progress is shown on stderr as it comes.
-
-    held: descriptor of the job's lock. The process inherits it: where only we are killed, a rerun
-        waits for the training that goes on, and finds it finished.
-    """
-    from training.launch import without_warnings
-
-    kept = subprocess.PIPE if quiet else None
-    ended = subprocess.run(
-        command, check=False, pass_fds=(held,), env=without_warnings(), stderr=kept, text=True
-    )
-    if ended.returncode:
-        last = (ended.stderr or "").strip().splitlines()[-1:]
-        words = f"it said {last[0]!r}" if last else "its own words stand above"
-        raise TrainingError(
-            f"training ended with exit code {ended.returncode}; {words}, its files are in {job};"
-            " run the same command again after mending the cause"
-        )
-    done: dict[str, Any] = json.loads((job / "done.json").read_text())
-    return done
 
 
 def _record(store: Store, trained: Trained, config: dict[str, Any], weights: str) -> None:
@@ -291,4 +216,6 @@ def newest_model(store: Store, model: str | None = None) -> dict[str, Any]:
     """
     rows = store.query("FROM runs ORDER BY observed_at DESC").to_pylist()
     row = by_start(rows, "model_id", model, "model", "soli train")
-    return row | {"path": str(_job(store, row["run_id"]) / "checkpoint")}  # the home may have moved
+    return row | {
+        "path": str(job_folder(store, row["run_id"]) / "checkpoint")
+    }  # the home may have moved

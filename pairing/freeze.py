@@ -16,6 +16,7 @@ from pairing.recipe import Recipe
 from pairing.split import split_by_prompt, unseen_ood
 from pairing.words import Bools, Floats, Ints, SplitName
 from warehouse.digest import P_DIGITS
+from warehouse.wording import counted
 
 EVEN = 0.5  # P(pass) from which an undecided item counts among the passes
 
@@ -150,7 +151,8 @@ def _twins(frozen: pa.Table) -> list[str]:
     twins = len(media) - np.count_nonzero(np.bincount(media))
     if not twins:
         return []
-    return [f"{twins} items have the same file as another item; they share its split group"]
+    said = counted(twins, "item has", "items have")
+    return [f"{said} the same file as another item; they share its split group"]
 
 
 def _seen_by_ood(frozen: pa.Table) -> list[str]:

@@ -12,6 +12,7 @@ from pairing.codes import ascending, codes_of, whole
 from pairing.combine import with_combined
 from pairing.recipe import Recipe
 from warehouse.errors import PairingError
+from warehouse.wording import counted
 
 _CONSENSUS = ("consensus_id", "item_id", "dimension", "label", "p_pass")
 _ITEMS = ("item_id", "prompt_id", "generator", "media_sha256")
@@ -149,8 +150,9 @@ def _places(consensus: pa.Table, items: pa.Table) -> pa.Array:
     if place.null_count:
         unknown = pc.unique(consensus["item_id"].filter(pc.is_null(place))).sort()
         raise PairingError(
-            f"consensus: {len(unknown)} items are not in the items table (first: "
-            f"{unknown[0].as_py()!r}); import them, or pass the items of the same warehouse"
+            f"consensus: {counted(len(unknown), 'item is', 'items are')} not in the items table"
+            f" (first: {unknown[0].as_py()!r}); import them, or pass the items of the same"
+            " warehouse"
         )
     return place
 

@@ -22,6 +22,7 @@ from pairing.split import DIGITS, check_generators, split_groups
 from pairing.words import SPLITS
 from warehouse.engines import Engine, portable
 from warehouse.errors import PairingError
+from warehouse.wording import counted
 
 # What the portable queries do not know of a recipe: it has to have the default here.
 HERE_ONLY = ("combined", "undecided", "ood_prompts", "quotas", "blocks")
@@ -155,8 +156,9 @@ def _check_items(items: pa.Table, decided: pa.Table) -> None:
     unknown = items.filter(pc.is_null(items["prompt_id"]))["item_id"]
     if len(unknown):
         raise PairingError(
-            f"consensus: {len(unknown)} items are not in the items table (first:"
-            f" {unknown[0].as_py()!r}); import them, or pass the items of the same warehouse"
+            f"consensus: {counted(len(unknown), 'item is', 'items are')} not in the items table"
+            f" (first: {unknown[0].as_py()!r}); import them, or pass the items of the same"
+            " warehouse"
         )
     place, ordinal = (decided[name].to_numpy() for name in ("place", "ordinal"))
     again = np.flatnonzero((place[1:] == place[:-1]) & (ordinal[1:] == ordinal[:-1]))

@@ -20,6 +20,7 @@ Part = Literal["vision", "projector", "language"]
 
 EVEN = 0.5  # a smoothed target from which the loser would be preferred
 DIMENSIONS = ("physical_plausibility", "subject_deformity", "semantic_alignment")
+SEEDS = 2**63  # torch takes no larger one
 PROMPT_TEMPLATE = "{video}\nThe video was made from this prompt: {prompt}"
 FRAME_TEXT = "\nFrame{number}: "  # as transformers' InternVL processor writes it
 
@@ -279,6 +280,7 @@ class TrainConfig:
             names,
             "at least one name, none twice",
         )
+        _require(0 <= self.seed < SEEDS, "seed", self.seed, "at least 0 and below 2^63")
         _require(self.log_every >= 1, "log_every", self.log_every, "at least 1 step")
         _require(self.evaluate_every >= 1, "evaluate_every", self.evaluate_every, ">= 1 step")
         saved = self.save_every is None or self.save_every >= 1

@@ -54,6 +54,8 @@ from training.tuning import tune
 from training.video import FrameCache
 from warehouse.errors import PlatformError, TrainingError
 
+INTERRUPTED = 130  # exit code of a process that Ctrl-C ended, as shells have it
+
 
 def train(
     job_dir: str | Path, *, quiet: bool = False, callbacks: Sequence[Callback] = ()
@@ -305,7 +307,7 @@ def _reproducible(config: TrainConfig) -> Iterator[None]:
 
 
 def main(arguments: list[str]) -> int:
-    """Command line of one job: 0 done, 1 failed with one line on stderr, 2 wrong usage."""
+    """Command line of one job: 0 done, 1 failed with one line on stderr, 2 wrong usage, 130 ^C."""
     if len(arguments) != 1:
         sys.stderr.write("usage: python -m training.run JOB_DIR\n")
         return 2
@@ -315,6 +317,9 @@ def main(arguments: list[str]) -> int:
     except PlatformError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("error: interrupted; run the same command again\n")
+        return INTERRUPTED
     except RuntimeError as error:
         if not engines.lost_a_process(error):
             return _unexpected(arguments[0], error)

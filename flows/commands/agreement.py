@@ -15,6 +15,7 @@ from flows.commands.common import (
     Engine,
     Json,
     Master,
+    check_page,
     group,
     master_of,
     settings_of,
@@ -114,8 +115,7 @@ def report(
     from flows.measure import measure, stop_at_gate
     from warehouse.moment import moment_of
 
-    if page is not None and page.is_dir():
-        raise typer.BadParameter(f"--page {page} is a folder; name a file in it")
+    check_page(page)
     settings = settings_of(context)
     store = settings.store
     measurement = measure(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from flows.commands.common import DryRun, Json, settings_of
+from flows.commands.common import DryRun, Json, check_page, settings_of
 from flows.commands.score import Model
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ Meaning = Annotated[
 Threshold = Annotated[
     float, typer.Option(min=0, help="Smallest effect that counts, in reference deviations.")
 ]
+Page = Annotated[Path | None, typer.Option(help="Write an HTML page with the figures, too.")]
 Seed = Annotated[int, typer.Option(min=0, help="Of prompts, orders and intervals.")]
 
 
@@ -58,6 +60,7 @@ def canaries(
     meaning: Meaning = None,
     threshold: Threshold = 0.2,
     seed: Seed = 0,
+    page: Page = None,
     json: Json = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -73,11 +76,14 @@ def canaries(
     Examples:
       soli canaries
       soli canaries --model 3f2a --split test --items 50
+      soli canaries --page canaries.html
       soli canaries --corner top-left --motion movement --json
     """
-    from flows.canaries import MEANING_DIMENSIONS, MOTION_DIMENSIONS, keep, measure, plan
+    from flows.canaries import keep, measure, plan
+    from flows.canaries_page import page_of
     from flows.console import progress, say, show_json
 
+    check_page(page)
     store = settings_of(context).store
     planned = plan(store, model=model, split=split, items=items)
     if dry_run:
@@ -89,13 +95,15 @@ def canaries(
             store,
             planned,
             corner=corner,
-            motion=motion or MOTION_DIMENSIONS,
-            meaning=meaning or MEANING_DIMENSIONS,
+            motion=motion,
+            meaning=meaning,
             threshold=threshold,
             seed=seed,
             progress=advance,
         )
     path = keep(planned, found)
+    if page is not None:
+        page_of(found, page)
     if json:
         show_json(found)
         return

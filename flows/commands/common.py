@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from flows.settings import Settings
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -34,6 +36,14 @@ def master_of(engine: Literal["duckdb", "spark"], master: str | None) -> str | N
     if engine == "duckdb" and master is not None:
         raise typer.BadParameter(f"--master {master} goes with --engine spark")
     return (master or "local[*]") if engine == "spark" else None
+
+
+def check_page(page: Path | None) -> None:
+    """Refuse a place where no page can be, before anything is measured."""
+    if page is not None and page.is_dir():
+        raise typer.BadParameter(f"--page {page} is a folder; name a file in it")
+    if page is not None and page.exists() and not page.is_file():
+        raise typer.BadParameter(f"--page {page} is there and is no file; name another")
 
 
 def group(help_text: str) -> typer.Typer:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from flows.commands.common import DryRun, Json, settings_of
+from flows.commands.common import DryRun, Json, check_page, settings_of
 
 Models = Annotated[
     list[str] | None,
@@ -61,8 +61,7 @@ def evaluate(
     from flows.evaluate import evaluate as run
     from flows.evaluate_table import missing_reasons, side_by_side
 
-    if page is not None and page.is_dir():
-        raise typer.BadParameter(f"--page {page} is a folder; name a file in it")
+    check_page(page)
     with progress("evaluating models") as advance:
         found = run(
             settings_of(context).store,

@@ -8,7 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.commands.common import DryRun, Engine, Json, Master, group, master_of, settings_of
+from flows.commands.common import (
+    DryRun,
+    Engine,
+    Json,
+    Master,
+    check_page,
+    group,
+    master_of,
+    settings_of,
+)
 from flows.commands.pair_import import import_pairs
 from warehouse.wording import counted
 
@@ -174,8 +183,7 @@ def stats(
     from flows.pair import read, statistics_of
     from pairing.stats import HISTOGRAMS
 
-    if page is not None and page.is_dir():
-        raise typer.BadParameter(f"--page {page} is a folder; name a file in it")
+    check_page(page)
     store = settings_of(context).store
     chosen = read(store, pair_set)
     tables = statistics_of(store, chosen)

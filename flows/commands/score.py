@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from flows.score_list import Entry
     from flows.settings import Settings
 
+GO_TOGETHER = (
+    "--list or --folder, one of them, goes with --out FILE, with --model or --checkpoint, and"
+    " without --push"
+)
 MOST_SHOWN = 10  # bad videos named on stderr; all stand in FILE.errors
 
 Model = Annotated[
@@ -48,6 +52,20 @@ Out = Annotated[
 Device = Annotated[
     Literal["auto", "cpu", "cuda"], typer.Option(help="auto takes a GPU where there is one.")
 ]
+Reference = Annotated[
+    bool,
+    typer.Option(
+        "--reference",
+        help="Keep mean, spread and quantiles of these rewards beside the model, as what its"
+        " rewards are set against.",
+    ),
+]
+Workers = Annotated[
+    int, typer.Option(min=1, help="Threads that decode videos of a list or folder.")
+]
+Push = Annotated[
+    bool, typer.Option("--push", help="Store the rewards in Label Studio as predictions.")
+]
 
 
 def score(
@@ -59,21 +77,10 @@ def score(
     folder: Folder = None,
     media_root: MediaRoot = None,
     out: Out = None,
-    reference: Annotated[
-        bool,
-        typer.Option(
-            "--reference",
-            help="Keep mean, spread and quantiles of these rewards beside the model, as what its"
-            " rewards are set against.",
-        ),
-    ] = False,
-    workers: Annotated[
-        int, typer.Option(min=1, help="Threads that decode videos of a list or folder.")
-    ] = 1,
+    reference: Reference = False,
+    workers: Workers = 1,
     device: Device = "auto",
-    push: Annotated[
-        bool, typer.Option("--push", help="Store the rewards in Label Studio as predictions.")
-    ] = False,
+    push: Push = False,
     json: Json = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -106,16 +113,13 @@ def score(
         )  # fmt: skip
         return
     if out is None or push or (listed and folder) or (checkpoint and model):
-        raise typer.BadParameter(
-            "--list or --folder, one of them, goes with --out FILE, with --model or --checkpoint,"
-            " and without --push"
-        )
+        raise typer.BadParameter(GO_TOGETHER)
     entries = _entries(settings, listed, folder, media_root)
+    name = str((listed or folder or Path()).name) if reference else None
     where, digest = _model(settings, model, checkpoint)
     if dry_run:
         _foresee(where, entries, out)
         return
-    name = str((listed or folder or out).name) if reference else None
     _files(where, digest, entries, out, name, device=device, workers=workers, json=json)
 
 

@@ -137,6 +137,17 @@ def test_two_processes_train_a_foreign_file(settings, tmp_path, monkeypatch):
     assert (trained.path / "soli.json").is_file()
 
 
+def test_a_full_disk_at_the_tiny_backbone_is_told_and_leaves_nothing(small, monkeypatch):
+    def full(folder, *_):
+        folder.mkdir(parents=True)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("training.tiny.build_tiny_internvl", full)
+    with pytest.raises(TrainingError, match=r"No space left .* nothing was trained: make room"):
+        steps.train(small.store, recipe="tiny-test")
+    assert not list(small.home.glob("backbones/*"))
+
+
 def test_evaluating_before_scoring_says_what_to_do(small):
     store = small.store
     run = store.read("runs").drop_columns(["observed_at"]).to_pylist()[0]
@@ -336,8 +347,9 @@ def canaries_asked(soli, folder):
     assert {row["items"] for row in found["rows"]} == {6}
     (kept,) = folder.glob("home/runs/*/canaries.json")
     assert json.loads(kept.read_text()) == found
-    again = soli("canaries", "--items", "6", "--corner", "top-left", "--motion", DIMENSIONS[2])
-    assert again == found
+    same = ("--items", "6", "--corner", "top-left", "--motion", DIMENSIONS[2])
+    assert soli("canaries", *same, "--page", folder / "canaries.html") == found
+    assert (folder / "canaries.html").read_text().count("<svg") == 2
 
 
 def traced(soli, name, model, pair_set_id):
@@ -389,14 +401,18 @@ def test_a_video_that_is_gone_ends_training_with_its_name_and_no_traceback(small
     assert Store(small.home).read("runs").num_rows == 1
 
 
-def test_a_child_that_fails_is_one_line_of_ours(small, monkeypatch, soli):
+@pytest.mark.parametrize(
+    ("ending", "words"),
+    [(137, "ended with exit code 137"), (-9, "was killed by signal 9 (SIGKILL)")],
+)
+def test_a_child_that_fails_is_one_line_of_ours(small, monkeypatch, soli, ending, words):
     def failing(command, **_options):
-        return subprocess.CompletedProcess(command, 137)
+        return subprocess.CompletedProcess(command, ending)
 
-    monkeypatch.setattr(steps.subprocess, "run", failing)
-    monkeypatch.setattr(steps, "_build_tiny", lambda *_: None)
+    monkeypatch.setattr(subprocess, "run", failing)
+    monkeypatch.setattr(steps, "build_tiny", lambda *_: None)
     code, out, err = soli("train", "--recipe", "tiny-test")
     assert (code, out) == (1, "")
     line = only_line(err)
-    assert line.startswith("soli: training ended with exit code 137")
+    assert line.startswith(f"soli: training {words}")
     assert str(small.home / "runs") in line

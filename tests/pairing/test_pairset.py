@@ -317,7 +317,7 @@ def test_cross_prompt_pairs_share_no_video_either(items_of, consensus_of):
     assert [(pair["one"]["item_id"], pair["two"]["item_id"]) for pair in joined(made)] == [
         ("v0", "v2")
     ]
-    assert "1 items have the same file as another item" in made.manifest["warnings"][0]
+    assert "1 item has the same file as another item" in made.manifest["warnings"][0]
 
 
 def test_ids_may_hold_quotes_newlines_and_emoji(items_of, consensus_of):
@@ -359,7 +359,7 @@ FAIL = ("v2", "looks", "fail", 0.0)
         ([ITEM], [], {}, "consensus: the table is empty; run"),
         ([ITEM, ITEM], [PASS], {}, r"items: 1 of 1 keys \(item_id\) .* 'v1'"),
         ([ITEM, OTHER], [PASS, PASS, FAIL], {}, r"more than once \(first: 'looks' of 'v1'\)"),
-        ([ITEM], [PASS, FAIL], {}, r"1 items are not in the items table \(first: 'v2'\)"),
+        ([ITEM], [PASS, FAIL], {}, r"1 item is not in the items table \(first: 'v2'\)"),
         ([ITEM, {**OTHER, "prompt_id": None}], [PASS], {}, r"1 of 2 rows have no prompt_id .*'v2'"),
         ([ITEM], [("v1", "looks", "Pass", 1.0)], {}, "label that is not pass, fail or .*'Pass'"),
         ([ITEM], [("v1", "looks", "pass", 1.5)], {}, r"a probability from 0 to 1 \(.* 1\.5"),

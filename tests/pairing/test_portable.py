@@ -170,7 +170,7 @@ def test_tables_that_contradict_each_other_or_the_recipe_are_refused(world, cons
     for tables, asked, words in [
         ((consensus, twice), {}, "rows repeat an item"),
         ((pa.concat_tables([consensus, consensus]), items), {}, "rows repeat an item"),
-        ((pa.concat_tables([consensus, strange]), items), {}, "1 items are not in .*'nobody'"),
+        ((pa.concat_tables([consensus, strange]), items), {}, "1 item is not in .*'nobody'"),
         ((consensus, items), {"dimensions": ("lokos",)}, "needs the dimension 'lokos'"),
         ((consensus, items), {"ood_generators": ("gen_z",)}, "'gen_z', but no item has it"),
     ]:

@@ -34,6 +34,7 @@ def test_the_papers_run_has_the_numbers_of_table_16():
         ({"pair_set": "p"}, "not complete.*base_model"),
         ({"sead": 1}, "has no field sead"),
         ({"seed": "1"}, "seed is '1'; it must be int"),
+        ({"seed": 2**63}, r"seed is 9223372036854775808; it must be at least 0 and below 2\^63"),
         ({"seed": True}, "seed is True; it must be int"),
         ({"head": {"layers": [3, 1]}}, r"head\.layers is \(3, 1\); it must be ascending"),
         ({"head": {"dropout": 1}}, r"head\.dropout is 1\.0; it must be in \[0, 1\)"),

@@ -184,6 +184,15 @@ def test_a_bad_clip_ends_the_run_and_is_named(config, write_job, media, tmp_path
     assert "torn.mp4" in capsys.readouterr().err
 
 
+def test_an_interrupted_job_is_one_line_and_exit_code_130(tmp_path, monkeypatch, capsys):
+    def interrupted(_job):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("training.run.train", interrupted)
+    assert main([str(tmp_path)]) == 130
+    assert capsys.readouterr().err == "error: interrupted; run the same command again\n"
+
+
 def test_wrong_usage_is_exit_code_2(capsys):
     assert main([]) == 2
     assert "usage: python -m training.run JOB_DIR" in capsys.readouterr().err

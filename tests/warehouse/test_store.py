@@ -133,6 +133,17 @@ def test_a_second_writer_is_told_who_holds_the_lease(store):
         pass
 
 
+def test_who_waits_for_a_lease_is_told_once_for_whom(tmp_path):
+    path, told = tmp_path / "a.lock", []
+    with (
+        lease(path, "one"),
+        pytest.raises(StoreError, match="is being written"),
+        lease(path, "two", 0.3, told.append),
+    ):
+        pass
+    assert told == [f"process {os.getpid()} (one)"]
+
+
 def test_the_lease_of_a_killed_writer_is_free(store):
     code = (
         "import os, sys; from pathlib import Path; from warehouse.store import Store\n"

@@ -73,7 +73,7 @@ class Backbone(nn.Module, ABC):
         try:
             base, missing = cls.load_base(path, DTYPES[precision])
             tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             said = repr(error) if isinstance(error, KeyError) else str(error)
             reason = said.partition("\n")[0]
             raise TrainingError(f"base model {path} cannot be loaded: {reason}") from error

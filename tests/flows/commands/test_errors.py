@@ -193,3 +193,13 @@ def test_control_characters_of_strangers_do_not_reach_the_terminal(soli, export,
         assert "\x1b" not in out + err
         assert "\x07" not in out + err
         assert "\\x1b" in out + err
+
+
+@pytest.mark.parametrize("command", ["canaries", "evaluate"])
+@pytest.mark.parametrize(("place", "words"), [(".", "is a folder"), ("/dev/full", "is no file")])
+def test_a_page_that_can_be_no_file_is_refused_before_the_work(
+    soli, settings, command, place, words
+):
+    code, _, error = soli(command, "--page", place)
+    assert code == 2
+    assert words in error

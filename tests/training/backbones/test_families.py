@@ -1,6 +1,7 @@
 """What every family promises, whichever it is."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -220,6 +221,15 @@ def test_pixel_numbers_that_are_not_there_are_named(checkpoint, tmp_path):
     folder = damaged(checkpoint, tmp_path)
     (folder / "preprocessor_config.json").write_text(json.dumps({"patch_size": 4}))
     with pytest.raises(TrainingError, match=r"preprocessor_config\.json.*image_mean"):
+        load_backbone(folder)
+
+
+def test_a_checkpoint_that_calls_itself_another_family_is_refused(family, checkpoint, tmp_path):
+    folder = damaged(checkpoint, tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    config["model_type"] = "internvl" if family.startswith("qwen") else "qwen2_vl"
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(TrainingError, match=re.escape(str(folder))):
         load_backbone(folder)
 
 
