@@ -139,7 +139,7 @@ class BatchConfig:
     """Items encoded at once where a batch does not fit into memory: rewards first, without a graph,
     then the gradients of the rewards chunk by chunk; None: the whole batch."""
     accumulation: int = 1
-    """Micro-steps per optimiser step and process; a run resumed on others keeps their product."""
+    """Micro-batches of an optimiser step, which its processes share out evenly."""
     epochs: int = 3
     """Passes over all items (blocks) or all pairs (pairs)."""
     max_steps: int | None = None

@@ -29,17 +29,18 @@ NEVER = 2**31 - 1  # steps between DeepSpeed's own progress lines
 
 
 def deepspeed_config(
-    config: TrainConfig, *, universal: bool = False, overlap: bool = True
+    config: TrainConfig, *, world: int = 1, universal: bool = False, overlap: bool = True
 ) -> dict[str, Any]:
     """DeepSpeed's configuration for a run. A micro-batch is one block of items.
 
+    world: processes; they share the micro-batches of a step.
     universal: the run goes on from a state of another number of processes.
     overlap: gradients are sent while others are computed; a CPU has no streams to do it in.
     """
     optimizer = config.optimizer
     values: dict[str, Any] = {
         "train_micro_batch_size_per_gpu": 1,
-        "gradient_accumulation_steps": config.batch.accumulation,
+        "gradient_accumulation_steps": config.batch.accumulation // world,
         "gradient_clipping": optimizer.clip,
         "zero_optimization": _zero(config.engine.zero_stage, overlap=overlap),
         "bf16": {"enabled": config.engine.precision == "bf16"},
@@ -118,6 +119,10 @@ def start(model: RewardModel, config: TrainConfig, steps: int, *, universal: boo
     if config.engine.checkpointing:
         model.backbone.checkpoint_activations()
     factor = schedule(config.optimizer.schedule, steps, config.optimizer.warmup)
+    world = torch.distributed.get_world_size()
+    values = deepspeed_config(
+        config, world=world, universal=universal, overlap=torch.cuda.is_available()
+    )
 
     def scheduler(optimizer: Optimizer) -> LambdaLR:
         return LambdaLR(optimizer, factor)
@@ -126,7 +131,7 @@ def start(model: RewardModel, config: TrainConfig, steps: int, *, universal: boo
         engine, *_ = deepspeed.initialize(
             model=model,
             model_parameters=parameter_groups(model, config.optimizer),
-            config=deepspeed_config(config, universal=universal, overlap=torch.cuda.is_available()),
+            config=values,
             lr_scheduler=scheduler,
             dist_init_required=False,
         )

@@ -40,19 +40,15 @@ class Run:
     reached: Reached
 
     @property
-    def each_step(self) -> int:
-        """Micro-batches of an optimiser step, over all processes."""
-        return self.config.batch.accumulation * torch.distributed.get_world_size()
-
-    @property
     def steps(self) -> int:
         """Optimiser steps of the whole run."""
-        return len(self.blocks) // self.each_step
+        return len(self.blocks) // self.config.batch.accumulation
 
     def share(self, step: int) -> range:
         """This process's micro-batches of optimiser step 1, 2, ...; the last takes the step."""
         rank, world = torch.distributed.get_rank(), torch.distributed.get_world_size()
-        return range((step - 1) * self.each_step + rank, step * self.each_step, world)
+        each_step = self.config.batch.accumulation
+        return range((step - 1) * each_step + rank, step * each_step, world)
 
 
 def fit(

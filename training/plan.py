@@ -1,14 +1,15 @@
 """The order in which a run sees its pairs: micro-batches numbered 0, 1, ... for all processes.
 
-An optimiser step takes the next `accumulation x world` micro-batches; process r of w computes those
-whose number is r modulo w. What a micro-batch draws at random (dropout, shifts) depends on the seed
-and its number alone, so a run on two processes with accumulation 1 is the run of one process with
-accumulation 2, but for the order in which gradients are summed.
+An optimiser step takes the next `accumulation` micro-batches; process r of w computes those whose
+number is r modulo w. What a micro-batch draws at random (dropout, shifts) depends on the seed and its
+number alone, so a run on two processes is the run of one, but for the order in which gradients are
+summed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+import math
 from itertools import islice
 
 from training.config import TrainConfig
@@ -22,10 +23,17 @@ def micro_batches(
     """All micro-batches of a run, a whole number of optimiser steps.
 
     world: processes. planned: (P,) batch of each pair, where batch.kind is planned.
-    Raises: TrainingError where there are too few for one step.
+    Raises: TrainingError where there are too few for one step, or the processes cannot share them.
     """
     batch = config.batch
-    each_step = world * batch.accumulation
+    each_step = batch.accumulation
+    if each_step % world:
+        raise TrainingError(
+            f"an optimiser step takes {each_step} micro-batches (batch.accumulation), which"
+            f" {world} processes cannot share out evenly; take a number of processes that divides"
+            f" {each_step}, or another accumulation, such as --set batch.accumulation="
+            f"{math.ceil(each_step / world) * world}"
+        )
     blocks = _blocks(split, config, planned)
     found = list(islice(blocks, batch.max_steps and batch.max_steps * each_step))
     steps = len(found) // each_step

@@ -106,7 +106,6 @@ def _train(job: Path, config: TrainConfig, inputs: str, watch: _Watch) -> dict[s
     began = time.perf_counter()
     rank, world = engines.open_group()
     state = states.newest(job, inputs)
-    config = states.at_this_world(config, state, world)
     if rank == 0:
         clear(job, OUTPUTS if state is None else ENDS)
     torch.distributed.barrier()
@@ -114,11 +113,7 @@ def _train(job: Path, config: TrainConfig, inputs: str, watch: _Watch) -> dict[s
     tune(model, config.tuning, config.seed)
     learn, validation = _data(job, config, model, show=watch.shows)
     blocks = micro_batches(learn.split, config, world=world, planned=_planned(job, config))
-    reached = replace(
-        state or states.Reached(inputs, world, config.batch.accumulation),
-        world=world,
-        accumulation=config.batch.accumulation,
-    )
+    reached = replace(state or states.Reached(inputs, world), world=world)
     engine = _engine(job, config, model, len(blocks), state)
     prepared = time.perf_counter()
     watch.begin(job, reached.step)
@@ -160,7 +155,7 @@ def _engine(
 ) -> Any:
     """DeepSpeed's engine, fresh or where a state left it."""
     world = torch.distributed.get_world_size()
-    steps = blocks // (config.batch.accumulation * world)
+    steps = blocks // config.batch.accumulation
     if state is None:
         return engines.start(model, config, steps)
     tag = states.tag_of(job, state, world)

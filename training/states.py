@@ -44,8 +44,6 @@ class Reached:
     """Digest of what the run depends on."""
     world: int
     """Processes."""
-    accumulation: int
-    """Micro-steps per optimiser step and process."""
     step: int = 0
     """Optimiser steps done."""
     seconds: float = 0.0
@@ -65,24 +63,6 @@ def newest(job: Path, inputs: str) -> Reached | None:
             pending = {int(number): said for number, said in values.pop("pending").items()}
             return Reached(**values, pending=pending)
     return None
-
-
-def at_this_world(config: TrainConfig, reached: Reached | None, world: int) -> TrainConfig:
-    """The config with the accumulation that keeps a resumed run's optimiser steps as they were.
-
-    Processes x accumulation stays: each step sees the same micro-batches, by more or fewer hands.
-    Raises: TrainingError where they cannot be shared out evenly.
-    """
-    if reached is None:
-        return config
-    each_step = reached.world * reached.accumulation
-    if each_step % world:
-        raise TrainingError(
-            f"the run to go on with takes {each_step} micro-batches a step ({reached.world} "
-            f"processes x accumulation {reached.accumulation}); {world} processes cannot share them"
-            f" evenly: start it with {reached.world}, or with another divisor of {each_step}"
-        )
-    return replace(config, batch=replace(config.batch, accumulation=each_step // world))
 
 
 def save(engine: Any, job: Path, reached: Reached) -> None:

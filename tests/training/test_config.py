@@ -22,7 +22,7 @@ def test_the_papers_run_has_the_numbers_of_table_16():
     assert (run.optimizer.lr, run.optimizer.beta1, run.optimizer.beta2) == (1e-6, 0.9, 0.999)
     assert (run.optimizer.weight_decay, run.optimizer.schedule) == (0.01, "linear")
     assert (run.optimizer.warmup, run.loss.margin, run.batch.epochs) == (0.05, 3.0, 3)
-    assert (run.batch.size, run.batch.accumulation, run.engine.zero_stage) == (1, 10, 0)
+    assert (run.batch.size, run.batch.accumulation, run.engine.zero_stage) == (1, 320, 0)
     assert (run.engine.precision, run.engine.checkpointing) == ("bf16", True)
     assert run.head.layers == (6, 12, 18, 24)
 

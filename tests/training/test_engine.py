@@ -10,12 +10,14 @@ from training.model import RewardModel
 from training.recipes import RECIPES
 
 GOLDEN = Path(__file__).parents[1] / "data" / "training" / "deepspeed.json"
+PAPER_GPUS = 32
 
 
 @pytest.mark.parametrize("name", sorted(RECIPES))
 def test_deepspeeds_config_of_a_recipe_is_the_golden_one(name):
     golden = json.loads(GOLDEN.read_text())
-    assert deepspeed_config(RECIPES[name]("base", "pairs")) == golden[name]
+    world = PAPER_GPUS if name in {"paper-1b", "paper-8b", "paper-14b"} else 1
+    assert deepspeed_config(RECIPES[name]("base", "pairs"), world=world) == golden[name]
 
 
 @pytest.mark.parametrize("stage", [0, 1, 2, 3])
@@ -26,7 +28,7 @@ def test_stage_and_precision_reach_deepspeed(stage):
     seen = deepspeed_config(run)
     assert seen["zero_optimization"] == golden
     assert seen["bf16"] == {"enabled": False}
-    DeepSpeedConfig(seen | {"train_batch_size": 10})  # no name that DeepSpeed does not know
+    DeepSpeedConfig(seen | {"train_batch_size": 320})  # no name that DeepSpeed does not know
 
 
 def test_a_state_of_another_world_is_loaded_as_a_universal_one():

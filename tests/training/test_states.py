@@ -11,7 +11,7 @@ import torch
 
 from training.model import RewardModel, weights_digest
 from training.run import main, train
-from training.states import Reached, at_this_world, newest
+from training.states import newest
 from warehouse.errors import TrainingError
 
 STEPS = 12
@@ -139,11 +139,3 @@ def test_a_torn_state_is_named_with_what_to_do(run, write_job):
     with pytest.raises(TrainingError, match=r"state .*00000002 cannot be read .*to start over"):
         train(job, quiet=True)
 
-
-def test_another_number_of_processes_keeps_the_micro_batches_of_a_step(config):
-    reached = Reached(inputs="", world=2, accumulation=3)
-    batch = [at_this_world(config, reached, world).batch.accumulation for world in (1, 2, 3, 6)]
-    assert batch == [6, 3, 2, 1]
-    assert at_this_world(config, None, 7) is config
-    with pytest.raises(TrainingError, match=r"6 micro-batches a step .* 4 processes cannot"):
-        at_this_world(config, reached, 4)
