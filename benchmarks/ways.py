@@ -2,10 +2,10 @@
 
 The reference's way, restated from what was measured of it and not from its code: both items of each
 pair go through the whole causal language model, logits over the vocabulary included, all hidden
-states are kept, and the head reads its layers from them; the model's output lives until the step is
-over, as in `output = model(batch)` with the backward pass after it. Ours runs the base model alone,
-keeps the chosen layers' states, and encodes each item once. Both run the same weights, the same
-head and the same pairs.
+states are kept, and the head reads its layers from them by torch's attention; the model's output
+lives until the step is over, as in `output = model(batch)` with the backward pass after it. Ours
+runs the base model alone, keeps the chosen layers' states, and encodes each item once. Both run the
+same weights and the same pairs.
 Shapes: B items, T frames, H x W pixels, S tokens.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import (
     InternVLConfig,
     InternVLForConditionalGeneration,
@@ -28,6 +28,7 @@ from transformers import (
 
 from training.config import EngineConfig, FrameConfig, HeadConfig, TrainConfig
 from training.heads import Encoded
+from training.heads.hpqa import HPQA
 from training.losses import pair_loss
 from training.model import RewardModel
 from training.tiny import TinyShape, build_tiny_internvl
@@ -169,6 +170,7 @@ class Reference:
             self.whole = InternVLForConditionalGeneration(base.config)
         self.whole.model = base
         self.whole.lm_head.weight = base.language_model.embed_tokens.weight  # tied
+        self.head = in_torch(model)
 
     def __call__(self, ids: Tensor, mask: Tensor, clips: Any) -> Tensor:
         backbone: Any = self.model.backbone
@@ -181,9 +183,29 @@ class Reference:
         )
         states = output.hidden_states
         chosen = tuple(states[index] for index in self.model.spec.head.layers)
-        rewards: Tensor = self.model.head(Encoded(chosen, states[-1], mask, ids))
+        rewards: Tensor = self.head(Encoded(chosen, states[-1], mask, ids))
         self.output = output if self.keeps else None
         return rewards[:, 0].float()
+
+
+class TorchAttention(nn.MultiheadAttention):
+    """Torch's own attention, as the released checkpoints' names say: keys and values are made."""
+
+    def forward(self, query: Tensor, state: Tensor, padding: Tensor) -> Tensor:  # type: ignore[override]
+        found = super().forward(query, state, state, key_padding_mask=padding, need_weights=False)
+        return found[0]
+
+
+def in_torch(model: RewardModel) -> HPQA:
+    """The model's head with torch's attention; its weights are those of the model."""
+    size, spec = model.backbone.hidden_size, model.spec.head
+    with torch.device("meta"):
+        head = HPQA(size, spec.layers, len(model.spec.dimensions), heads=spec.heads, dropout=0.0)
+        for layer in range(len(spec.layers)):
+            head.attentions[layer] = TorchAttention(size, spec.heads, batch_first=True)
+        head.residual_attention = TorchAttention(size, spec.heads, batch_first=True)
+    head.load_state_dict(model.head.state_dict(keep_vars=True), assign=True)
+    return head
 
 
 class Ours:

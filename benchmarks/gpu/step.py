@@ -13,11 +13,11 @@ language model by itself.
 Each variant has a process of its own (none with --tiny). Steps are timed by CUDA events after a
 warm-up that also compiles, on two sets of pairs in turn; medians. Peak memory is that of PyTorch's
 allocator, weights and gradients among it. Share of peak: FLOPs that the step needs over time, over
-the GPU's bf16 matrix rate (without sparsity); neither logits nor anything computed twice by checkpointing is
-needed. Needed FLOPs of an item: 3 times its forward pass (backward counts twice), a forward pass
-being 2 for each weight of a matrix and token, and 4 S^2 D a layer for the attention scores of S
-tokens of width D, half of that where it is causal. Source: Chowdhery et al. (2022), PaLM,
-appendix B, model FLOPs utilisation.
+the GPU's bf16 matrix rate (without sparsity); neither logits nor anything that checkpointing
+computes again is needed. Needed FLOPs of an item: 3 times its forward pass (backward counts twice),
+a forward pass being 2 for each weight of a matrix and token, and 4 S^2 D a layer for the attention
+scores of S tokens of width D, half of that where it is causal.
+Source: Chowdhery et al. (2022), PaLM, appendix B, model FLOPs utilisation.
 """
 
 from __future__ import annotations
