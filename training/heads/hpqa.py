@@ -119,8 +119,9 @@ class QueryAttention(nn.MultiheadAttention):
         """(B, Q, D) queries to the tokens of a (B, S, D) state, padding (B, S): (B, Q, D)."""
         split = (self.num_heads, self.head_dim)  # H, E
         weights, biases = self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3)
-        keys, values = (weight.unflatten(0, split) for weight in weights[1:])  # (H, E, D)
-        asked = functional.linear(query, weights[0], biases[0]).unflatten(-1, split)
+        keys, values = (weight.view(*split, -1) for weight in weights[1:])  # (H, E, D)
+        asked = functional.linear(query, weights[0], biases[0])
+        asked = asked.view(*query.shape[:2], *split)
         asked = torch.einsum("bqhe,hed->bqhd", asked / self.head_dim**0.5, keys)
         scores = torch.einsum("bqhd,bsd->bqhs", asked, state)
         scores = scores.masked_fill(padding[:, None, None], -torch.inf)
