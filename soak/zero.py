@@ -1,8 +1,9 @@
 """Do ZeRO 0, 1, 2 and 3 on one and on two processes draw the same loss curve?
 
-    python -m soak.zero [--steps 12] [--kills 30] [--precision fp32 bf16] [--seed N] [--write]
+    python -m soak.zero [--steps 12] [--kills 30] [--precision fp32 bf16]
+        [--backbones internvl3 qwen2-vl] [--seed N] [--write]
 
-Each backbone that there is trains a tiny model: 2 micro-batches a step, by one process or by two.
+Each of the four backbones trains a tiny model: 2 micro-batches a step, by one process or by two.
 In fp32 the losses of each run must equal those of stage 0 on one process to 1e-5, in bf16 to 2 %.
 A run of two processes is killed half way and goes on as one, with the same micro-batches a step.
 Then as many kills -9 as asked for, anywhere in the life of a run, must change no loss or weight.
@@ -38,7 +39,13 @@ from training.config import TrainConfig
 from training.config_json import to_json
 from training.recipes import tiny_test
 from training.run import main as train
-from training.tiny import TinyShape, build_tiny_internvl
+from training.tiny import (
+    TinyShape,
+    build_tiny_internvl,
+    build_tiny_internvl3_5,
+    build_tiny_qwen2_5_vl,
+    build_tiny_qwen2_vl,
+)
 from warehouse.contracts import PAIR_SET_ITEMS, PAIRS
 
 STAGES = (0, 1, 2, 3)
@@ -46,9 +53,12 @@ TOLERANCE = {"fp32": 1e-5, "bf16": 0.02}
 PROMPTS = ("a red ball falls", "a blue square slides", "a star rises")
 ITEMS = 20
 HELD_OUT = 4  # the last of them, for validation
-SHAPE = TinyShape(image=16, patch=4, vision_hidden=16, vision_layers=1, hidden=16, layers=3)
-BACKBONES: dict[str, Callable[[Path], Path]] = {
-    "internvl": lambda folder: build_tiny_internvl(folder, 0, PROMPTS, SHAPE),
+SHAPE = TinyShape(image=16, patch=4, vision_hidden=16, vision_layers=1, hidden=32, layers=3)
+BUILDERS = {
+    "internvl3": build_tiny_internvl,
+    "internvl3.5": build_tiny_internvl3_5,
+    "qwen2-vl": build_tiny_qwen2_vl,
+    "qwen2.5-vl": build_tiny_qwen2_5_vl,
 }
 
 FORKS = multiprocessing.get_context("forkserver")
@@ -151,8 +161,9 @@ def inputs(folder: Path) -> None:
         pq.write_table(pa.Table.from_pylist(rows, pa.schema(fields)), folder / f"{name}.parquet")
 
 
-def run_of(folder: Path, base: Path, steps: int) -> TrainConfig:
+def run_of(folder: Path, backbone: str, steps: int) -> TrainConfig:
     """A run with all that is drawn at random: dropout, shifts, mirrored clips."""
+    base = BUILDERS[backbone](folder / f"base_{backbone}", 0, PROMPTS, SHAPE)
     recipe = tiny_test(str(base), str(folder), seed=3)
     return replace(
         recipe,
@@ -239,10 +250,11 @@ def play(options: argparse.Namespace, folder: Path) -> list[str]:
     """Everything, and the lines of the report."""
     inputs(folder)
     lines = [f"{options.steps} steps; seed {options.seed}"]
-    for name, build in BACKBONES.items():
-        run = run_of(folder, build(folder / f"base_{name}"), options.steps)
+    runs = {name: run_of(folder, name, options.steps) for name in options.backbones}
+    for name, run in runs.items():
         lines += matrix(folder, name, run, options.precision)
-    return [*lines, *kills(folder, run, options.kills, random.Random(options.seed))]
+    first = next(iter(runs.values()))
+    return [*lines, *kills(folder, first, options.kills, random.Random(options.seed))]
 
 
 def main() -> int:
@@ -251,6 +263,7 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--precision", nargs="+", choices=list(TOLERANCE), default=list(TOLERANCE))
+    parser.add_argument("--backbones", nargs="+", choices=list(BUILDERS), default=list(BUILDERS))
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     parser.add_argument("--write", action="store_true", help="keep the report in soak/results")
     options = parser.parse_args()

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from flows.batches import planned_batches
-from soak.zero import BACKBONES, inputs, job_of, run_of
+from soak.zero import inputs, job_of, run_of
 from training.data import plan_batches, read_plan, read_split
 from training.run import train
 from warehouse.errors import TrainingError
@@ -64,7 +64,7 @@ def test_a_set_without_train_pairs_has_no_plan(folder):
 
 @pytest.mark.slow
 def test_a_job_trains_on_its_plan_and_uses_every_pair(folder, tmp_path):
-    run = run_of(folder, BACKBONES["internvl"](folder / "base"), 1)
+    run = run_of(folder, "internvl3", 1)
     batch = replace(run.batch, kind="planned", size=5, accumulation=1, max_steps=None, epochs=1)
     job = job_of(folder, "planned", replace(run, batch=batch, save_every=None))
     table = planned_batches(folder, list(DIMENSIONS), 5)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from soak.zero import BACKBONES, at, curve, difference, inputs, job_of, run_of
+from soak.zero import at, curve, difference, inputs, job_of, run_of
 from training.launch import launch_command
 from training.run import train
 from warehouse.errors import TrainingError
@@ -39,7 +39,7 @@ def test_a_hostfile_that_is_not_there_is_an_error_and_not_a_run_on_this_machine_
 @pytest.mark.slow
 def test_deepspeeds_launcher_runs_two_processes_here(tmp_path):
     inputs(tmp_path)
-    run = run_of(tmp_path, BACKBONES["internvl"](tmp_path / "base"), 2)
+    run = run_of(tmp_path, "internvl3", 2)
     alone = job_of(tmp_path, "alone", at(run, 0, "fp32", 1))
     train(alone, quiet=True)
     job = job_of(tmp_path, "launched", at(run, 1, "fp32", 2))

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from soak.zero import (
-    BACKBONES,
     at,
     curve,
     difference,
@@ -34,7 +33,7 @@ def world(tmp_path_factory):
     """Folder with clips, pairs and a backbone, a run over them, and its curve by one process."""
     folder = tmp_path_factory.mktemp("zero")
     inputs(folder)
-    run = run_of(folder, BACKBONES["internvl"](folder / "base"), STEPS)
+    run = run_of(folder, "internvl3", STEPS)
     job = job_of(folder, "alone", at(run, 0, "fp32", 1))
     train(job, quiet=True)
     return folder, run, curve(job)
