@@ -198,7 +198,7 @@ class TorchAttention(QueryAttention):
         found, _ = functional.multi_head_attention_forward(
             *first,
             embed_dim_to_check=query.shape[-1],
-            num_heads=self.split[0],
+            num_heads=self.num_heads,
             in_proj_weight=self.in_proj_weight,
             in_proj_bias=self.in_proj_bias,
             bias_k=None,

@@ -65,7 +65,7 @@ def test_what_an_arm_is_compared_with_comes_along():
     ("given", "words"),
     [
         ({"factors": ["hed"]}, "no factor 'hed'; there is head"),
-        ({"names": ["atention"]}, "no arm 'atention'; there is attention"),
+        ({"names": ["atention"]}, "no arm 'atention'; there is 'attention'"),
     ],
 )
 def test_an_unknown_name_is_refused_with_near_ones(given, words):

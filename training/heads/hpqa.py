@@ -118,17 +118,18 @@ class QueryAttention(nn.Module):
     def __init__(self, hidden_size: int, heads: int) -> None:
         super().__init__()
         whole = nn.MultiheadAttention(hidden_size, heads)
-        self.split = (heads, hidden_size // heads)  # H, E
+        self.num_heads, self.head_dim = heads, hidden_size // heads
         self.in_proj_weight, self.in_proj_bias = whole.in_proj_weight, whole.in_proj_bias
         self.out_proj = whole.out_proj
 
     def forward(self, query: Tensor, state: Tensor, padding: Tensor) -> Tensor:
         """(B, Q, D) queries to the tokens of a (B, S, D) state, padding (B, S): (B, Q, D)."""
+        split = (self.num_heads, self.head_dim)  # H, E
         weights, biases = self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3)
-        keys, values = (weight.view(*self.split, -1) for weight in weights[1:])  # (H, E, D)
+        keys, values = (weight.view(*split, -1) for weight in weights[1:])  # (H, E, D)
         asked = functional.linear(query, weights[0], biases[0])
-        asked = asked.view(*query.shape[:2], *self.split)
-        asked = torch.einsum("bqhe,hed->bqhd", asked / self.split[1] ** 0.5, keys)
+        asked = asked.view(*query.shape[:2], *split)
+        asked = torch.einsum("bqhe,hed->bqhd", asked / self.head_dim**0.5, keys)
         scores = torch.einsum("bqhd,bsd->bqhs", asked, state)
         scores = scores.masked_fill(padding[:, None, None], -torch.inf)
         shares = scores.softmax(dim=-1, dtype=_exact(scores)).to(scores.dtype)
