@@ -64,7 +64,7 @@ def test_what_an_arm_is_compared_with_comes_along():
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"factors": ["hed"]}, "no factor 'hed'; there is head"),
+        ({"factors": ["hed"]}, "no factor 'hed'; there is 'head'"),
         ({"names": ["atention"]}, "no arm 'atention'; there is 'attention'"),
     ],
 )
