@@ -1,0 +1,24 @@
+"use strict";
+
+// Copy the text of the element that a button names.
+for (const button of document.querySelectorAll("button[data-copy]")) {
+  button.addEventListener("click", async () => {
+    const source = document.getElementById(button.dataset.copy);
+    try {
+      await navigator.clipboard.writeText(source.textContent);
+      button.textContent = "Copied";
+    } catch {
+      getSelection().selectAllChildren(source); // not a secure context: Ctrl-C copies it
+      button.textContent = "Selected";
+    }
+  });
+}
+
+// "/" goes to the search field.
+document.addEventListener("keydown", (event) => {
+  const field = document.querySelector("input[type=search]");
+  if (event.key === "/" && field && document.activeElement.tagName !== "INPUT") {
+    event.preventDefault();
+    field.focus();
+  }
+});
