@@ -157,6 +157,10 @@ def _files(app: FastAPI, site: Site) -> None:
         path, kind = clip_file(uri, site.roots)
         return FileResponse(path, media_type=kind)
 
+    @app.get("/favicon.ico")
+    def icon() -> Response:
+        return Response(status_code=204)  # browsers ask for one unasked
+
     @app.get("/static/style.css")
     def style() -> Response:
         """The style of every page of ours, and what this one adds."""

@@ -23,7 +23,7 @@ from flows.page import render
 
 HOST = re.compile(r"(\[[0-9a-f:]+\]|[a-z0-9.-]+)(:\d{1,5})?", re.IGNORECASE)
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
-OPEN = ("/login", "/static/")  # what is answered without a token
+OPEN = ("/login", "/static/", "/favicon.ico")  # what is answered without a token
 LONGEST = 4096  # bytes of a login form
 # Nothing but our own style, script and clips; no inline script, no frames, no other site.
 HEADERS = {

@@ -19,13 +19,11 @@ CHANCE = 0.5  # ACC of a model that knows nothing
 
 def overview(ask: Ask) -> Facts:
     """How much there is, how far people agree, what was decided, how well models do."""
-    accuracy = ask("models_accuracy")
     return {
         "counts": ask("overview_counts"),
         "agreement": ask("overview_agreement"),
         "consensus": ask("overview_consensus"),
-        "accuracy": accuracy,
-        "tested": [row for row in accuracy if row["split"] == "test"],
+        "accuracy": ask("overview_accuracy"),
         "pulls": ask("overview_pulls"),
     }
 
@@ -110,23 +108,26 @@ def item(ask: Ask, identity: str) -> Facts:
         "asked": json.loads(known.first["asked"] or "{}"),
         "attributes": json.loads(known.first["attributes"] or "{}"),
         "remote": is_remote(known.first["uri"]),
+        "dimensions": sorted(named),
         "labels": labels,
+        "said": crossed(labels, "annotator_id"),
         "consensus": consensus,
+        "decided": crossed(consensus, "method"),
         "rewards": rewards,
-        "dimensions": [
-            {
-                "name": name,
-                "labels": _of(labels, name),
-                "consensus": _of(consensus, name),
-                "rewards": _of(rewards, name),
-            }
-            for name in sorted(named)
-        ],
+        "given": crossed(rewards, "model_id"),
     }
 
 
-def _of(rows: Iterable[Row], dimension: str) -> list[Row]:
-    return [row for row in rows if row["dimension"] == dimension]
+def crossed(rows: Iterable[Row], by: str) -> dict[str, dict[str, Row]]:
+    """Rows by a column's value, then by dimension: a line of a table, a cell each.
+
+    >>> crossed([{"who": "a", "dimension": "shape", "value": "pass"}], "who")["a"]["shape"]["value"]
+    'pass'
+    """
+    lines: dict[str, dict[str, Row]] = {}
+    for row in rows:
+        lines.setdefault(row[by], {})[row["dimension"]] = row
+    return lines
 
 
 def disagreements(ask: Ask, between: str, model: str, dimension: str, page: int) -> Facts:

@@ -22,3 +22,13 @@ document.addEventListener("keydown", (event) => {
     field.focus();
   }
 });
+
+// Clips without controls play while somebody points at them, or by Enter.
+for (const clip of document.querySelectorAll("video:not([controls])")) {
+  const play = () => clip.play().catch(() => {}); // a clip that is not there
+  clip.addEventListener("pointerenter", play);
+  clip.addEventListener("pointerleave", () => clip.pause());
+  clip.addEventListener("keydown", (event) => {
+    if (event.key === "Enter") clip.paused ? play() : clip.pause();
+  });
+}

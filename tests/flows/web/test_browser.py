@@ -1,0 +1,120 @@
+"""The pages in a real browser."""
+
+import os
+import shutil
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+pytestmark = pytest.mark.browser
+HELP = "no Chromium: install one (Debian: apt-get install chromium) or set SOLI_CHROMIUM"
+PAGES = ["/", "/agreement", "/annotators", "/items", "/item?id=hostile", "/disagreements",
+         "/pair-sets", "/models", "/query/annotators", "/nowhere"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser():
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    found = os.environ.get("SOLI_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    if not found:
+        pytest.fail(HELP, pytrace=False)
+    rebound = "--host-resolver-rules=MAP evil.example 127.0.0.1"
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", rebound])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(browser, site):
+    context = browser.new_context(
+        viewport={"width": 1280, "height": 720}, base_url=str(site.base_url)
+    )
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    opened = context.new_page()
+    opened.set_default_timeout(60_000)
+    opened.complaints = []
+    opened.on("console", lambda message: opened.complaints.append(message.text))
+    opened.on("pageerror", lambda error: opened.complaints.append(str(error)))
+    yield opened
+    context.close()
+
+
+def test_a_clip_plays_and_seeks_beside_its_prompt(page):
+    page.goto("/item?id=hostile")
+    page.wait_for_function("document.querySelector('video').readyState >= 2")
+    assert page.evaluate("document.querySelector('video').videoWidth") > 0
+    page.evaluate(
+        """async () => {
+          const clip = document.querySelector("video");
+          const moved = new Promise((done) => clip.addEventListener("seeked", done));
+          clip.currentTime = clip.duration / 2;
+          await moved;
+          await clip.play();
+        }"""
+    )
+    page.wait_for_function("!document.querySelector('video').paused")
+    assert page.evaluate("document.querySelector('video').error") is None
+    assert "DROP TABLE items" in page.inner_text(".prompt")
+    assert page.evaluate("window.hit") is None
+
+
+def test_labels_consensus_and_rewards_stand_beside_the_clip(page):
+    page.goto("/item?id=clip_000000")
+    clip = page.query_selector("video").bounding_box()
+    votes = page.query_selector("#votes").bounding_box()
+    assert votes["x"] > clip["x"] + clip["width"]
+    assert votes["y"] + votes["height"] < 720
+    shown = page.inner_text("#votes")
+    assert all(word in shown for word in ("Dawid–Skene", "majority", "rewards", "above"))
+
+
+def test_items_are_found_by_keyboard(page):
+    page.goto("/items")
+    page.keyboard.press("/")
+    page.keyboard.type("clip_00007")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/items?search=clip_00007*")
+    assert page.inner_text("#found").startswith("10 items")
+    page.click("#items a")
+    page.wait_for_url("**/item?id=clip_000070")
+
+
+def test_a_number_leads_to_its_sql_which_can_be_copied(page):
+    page.goto("/")
+    page.click("#agreement a.q")
+    page.wait_for_url("**/query/overview_agreement")
+    page.click("button[data-copy=command]")
+    page.wait_for_selector("button[data-copy=command]:text-is('Copied')")
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied == page.text_content("#command")
+    assert copied.startswith("duckdb -readonly")
+
+
+@pytest.mark.parametrize("width", [1280, 1400])
+def test_no_page_breaks_its_own_policy_or_is_too_wide(page, width):
+    page.set_viewport_size({"width": width, "height": 720})
+    for path in PAGES:
+        page.goto(path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+    expected = "Failed to load resource: the server responded with a status of 404 (Not Found)"
+    assert [text for text in page.complaints if text != expected] == []
+
+
+def test_a_name_rebound_to_this_machine_is_refused(page, site):
+    answer = page.goto(f"http://evil.example:{site.base_url.port}/")
+    assert answer.status == 403
+    assert "label events" not in page.content()
+
+
+def test_the_token_opens_the_page_for_a_browser(browser, guarded):
+    url, token = guarded
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.set_default_timeout(60_000)
+        assert page.goto(url).status == 401
+        page.fill("input[name=token]", token)
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".facts")
+        assert token not in page.url
+        assert page.goto(url + "items").status == 200
