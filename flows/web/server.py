@@ -39,8 +39,9 @@ def serve(
     token: ask for one on loopback, too; elsewhere it is always asked for.
     Raises: StoreError where there is no face, or the address cannot be listened on.
     """
-    Session(site.home).__exit__(None, None, None)  # say now, not on every page, that there is none
-    with closing(listen(host, port)) as listening:
+    with Session(site.home):  # where there is no face, say so now, not on every page
+        listening = listen(host, port)
+    with closing(listening):
         address, number = listening.getsockname()[:2]
         guarded = token or not ipaddress.ip_address(address).is_loopback
         file = site.home / KEPT_IN if guarded else None
