@@ -153,7 +153,7 @@ def _files(app: FastAPI, site: Site) -> None:
     def media(item: Id) -> Response:
         """An item's clip; ranges of it, where a player asks for them."""
         with Session(site.home) as session:
-            uri = asker(session)("item_facts", item=item).first["uri"]
+            uri = asker(session)("item_clip", item=item).first["uri"]
         path, kind = clip_file(uri, site.roots)
         return FileResponse(path, media_type=kind)
 

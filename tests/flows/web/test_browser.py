@@ -6,7 +6,7 @@ import shutil
 import pytest
 from playwright.sync_api import sync_playwright
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("web")]
 HELP = "no Chromium: install one (Debian: apt-get install chromium) or set SOLI_CHROMIUM"
 PAGES = ["/", "/agreement", "/annotators", "/items", "/item?id=hostile", "/disagreements",
          "/pair-sets", "/models", "/query/annotators", "/nowhere"]  # fmt: skip
@@ -40,9 +40,16 @@ def page(browser, site):
     context.close()
 
 
+def until(page, condition):
+    """Wait in the page itself: its policy forbids playwright's wait_for_function a second look."""
+    page.evaluate(
+        f"async () => {{ while (!({condition})) await new Promise(requestAnimationFrame) }}"
+    )
+
+
 def test_a_clip_plays_and_seeks_beside_its_prompt(page):
     page.goto("/item?id=hostile")
-    page.wait_for_function("document.querySelector('video').readyState >= 2")
+    until(page, "document.querySelector('video').readyState >= 2")
     assert page.evaluate("document.querySelector('video').videoWidth") > 0
     page.evaluate(
         """async () => {
@@ -53,7 +60,7 @@ def test_a_clip_plays_and_seeks_beside_its_prompt(page):
           await clip.play();
         }"""
     )
-    page.wait_for_function("!document.querySelector('video').paused")
+    until(page, "!document.querySelector('video').paused")
     assert page.evaluate("document.querySelector('video').error") is None
     assert "DROP TABLE items" in page.inner_text(".prompt")
     assert page.evaluate("window.hit") is None

@@ -9,6 +9,8 @@ import pytest
 
 from flows.web.guard import HEADERS, own_names
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("web")]  # one page for all
+
 
 def raw(url, *lines):
     """Status of a request written by hand."""

@@ -2,6 +2,8 @@
 
 import pytest
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("web")]  # one page for all
+
 
 def clip(site, item, **headers):
     return site.get("/media", params={"item": item}, headers=headers)

@@ -13,6 +13,8 @@ from warehouse.questions import names, question
 from warehouse.session import Session
 from warehouse.store import Store
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("web")]  # one page for all
+
 PAGES = ["/", "/agreement", "/annotators", "/items", "/disagreements", "/pair-sets", "/models",
          "/disagreements?between=people", "/disagreements?between=model-low&dimension=x",
          *(f"/agreement?statistic={name}" for name in STATISTICS)]  # fmt: skip
@@ -71,6 +73,7 @@ def test_every_number_is_in_the_answer_of_the_sql_that_it_links_to(site, media_h
     for link, text in numbers:
         assert answers[link] >= set(text.split(" – ")), (link, text)
     assert {link.split("?")[0].removeprefix("/query/") for link in answers} == set(names()) - {
+        "item_clip",  # finds the file
         "items_generators",  # fills a list of choices
         "pair_set",  # texts alone
     }

@@ -2,15 +2,19 @@
 -- grain: item, 50 a page
 -- found: items found in all
 -- decisions: consensus of each dimension, by Dawid-Skene
-WITH wanted AS (
-  SELECT item_id, prompt_id, generator, duration, text
+WITH read AS ( -- each prompt once, not once for each of its items
+  SELECT prompt_id, text, contains(lower(text), lower($search)) AS named
+  FROM prompts
+),
+wanted AS (
+  SELECT item_id, generator, duration, text
   FROM clips
-  JOIN prompts USING (prompt_id)
-  WHERE (contains(lower(item_id), lower($search)) OR contains(lower(text), lower($search)))
+  JOIN read USING (prompt_id)
+  WHERE (named OR contains(lower(item_id), lower($search)))
     AND ($generator = '' OR generator = $generator)
 ),
 page AS (
-  SELECT item_id, prompt_id, generator, duration, text, count(*) OVER () AS found
+  SELECT item_id, generator, duration, text, count(*) OVER () AS found
   FROM wanted
   ORDER BY item_id
   LIMIT 50 OFFSET 50 * ($page::BIGINT - 1)
