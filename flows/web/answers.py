@@ -12,6 +12,7 @@ from warehouse.questions import Question, question
 from warehouse.session import Session
 
 Row = dict[str, Any]
+PLACE = "#"  # a row's place in its answer, beside its columns
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,10 @@ class Answer:
     def link(self) -> str:
         """Address of the page that shows the SQL."""
         return address(f"/query/{self.question.name}", **self.values)
+
+    def cell(self, row: Row, column: str) -> str:
+        """Address of one value in the answer on that page."""
+        return f"{self.link}#{row[PLACE]}-{column}"
 
     @property
     def first(self) -> Row:
@@ -57,7 +62,8 @@ def asker(session: Session) -> Ask:
 
     def ask(name: str, **values: str) -> Answer:
         asked = question(name)
-        return Answer(asked, values, session.ask(asked.sql, values).to_pylist())
+        rows = session.ask(asked.sql, values).to_pylist()
+        return Answer(asked, values, [row | {PLACE: place} for place, row in enumerate(rows)])
 
     return ask
 

@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 
 from flows.page import render
 from flows.web import pages
-from flows.web.answers import Ask, NotFound, address, asker
+from flows.web.answers import PLACE, Ask, NotFound, address, asker
 from flows.web.guard import Door, Guard, said
 from flows.web.media import clip_file
 from warehouse.contracts import KINDS, SPLITS, STATISTICS
@@ -28,7 +28,7 @@ from warehouse.questions import command, names, question
 from warehouse.session import Session
 
 STATIC = Path(__file__).parent / "static"
-SHOWN = 100  # rows of an answer on the page of its SQL
+SHOWN = 1000  # rows of an answer on the page of its SQL
 Words = Annotated[str, Query(max_length=200)]
 Id = Annotated[str, Query(max_length=4096)]
 Number = Annotated[int, Query(ge=1, le=10**9)]
@@ -140,6 +140,7 @@ def _sources(app: FastAPI, site: Site) -> None:
             answer = ask(name, **values)
             return {
                 "answer": answer,
+                "columns": [name for name in answer.rows[0] if name != PLACE] if answer else [],
                 "rows": answer.rows[:SHOWN],
                 "sql": sql,
                 "command": command(site.home, sql),

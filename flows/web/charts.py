@@ -15,13 +15,17 @@ LEFT, RIGHT, TOP, BOTTOM = 34, 8, 8, 22  # margins
 
 @dataclass(frozen=True)
 class Point:
-    """One number in SVG units: y grows downwards. No interval: low and high are None."""
+    """One number in SVG units: y grows downwards. No interval: low and high are None.
+
+    words, row: what it says, and where it comes from.
+    """
 
     x: float
     y: float
     low: float | None
     high: float | None
     words: str
+    row: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,7 @@ def _chart(title: str, rows: Sequence[dict[str, Any]], at: str, bottom: float) -
             y(row["low"]),
             y(row["high"]),
             f"{label(row[at])}: {row['value']:.3f}",
+            row,
         )
         for number, row in enumerate(rows)
     ]

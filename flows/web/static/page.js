@@ -23,12 +23,27 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-// Clips without controls play while somebody points at them, or by Enter.
+// A clip that cannot be shown makes room for a link to the sentence that says why.
+for (const clip of document.querySelectorAll("video")) {
+  const missing = () => {
+    const why = document.createElement("a");
+    why.className = "missing";
+    why.href = clip.src;
+    why.textContent = "This clip cannot be shown: why?";
+    clip.replaceWith(why);
+  };
+  if (clip.error) missing();
+  else clip.addEventListener("error", missing);
+}
+
+// Clips without controls play while somebody points at them, or by Enter or Space.
 for (const clip of document.querySelectorAll("video:not([controls])")) {
   const play = () => clip.play().catch(() => {}); // a clip that is not there
   clip.addEventListener("pointerenter", play);
   clip.addEventListener("pointerleave", () => clip.pause());
   clip.addEventListener("keydown", (event) => {
-    if (event.key === "Enter") clip.paused ? play() : clip.pause();
+    if (event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault(); // Space would scroll
+    clip.paused ? play() : clip.pause();
   });
 }

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import sync_playwright
@@ -9,7 +10,13 @@ from playwright.sync_api import sync_playwright
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("web")]
 HELP = "no Chromium: install one (Debian: apt-get install chromium) or set SOLI_CHROMIUM"
 PAGES = ["/", "/agreement", "/annotators", "/items", "/item?id=hostile", "/disagreements",
-         "/pair-sets", "/models", "/query/annotators", "/nowhere"]  # fmt: skip
+         "/disagreements?between=people", "/pair-sets", "/models", "/query/annotators",
+         "/nowhere"]  # fmt: skip
+
+
+NAMELESS = """() => [...document.querySelectorAll("a, button, input, select, video, svg")]
+  .filter((thing) => !(thing.ariaLabel || thing.labels?.[0]?.textContent
+    || thing.textContent).trim()).map((thing) => thing.outerHTML)"""
 
 
 @pytest.fixture(scope="module")
@@ -25,19 +32,23 @@ def browser():
         opened.close()
 
 
+@contextmanager
+def opened(browser, site, complaints):
+    """An empty page; what its console says is added to the complaints."""
+    size = {"width": 1280, "height": 720}
+    with browser.new_context(viewport=size, base_url=str(site.base_url)) as context:
+        context.grant_permissions(["clipboard-read", "clipboard-write"])
+        page = context.new_page()
+        page.set_default_timeout(60_000)
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        yield page
+
+
 @pytest.fixture
 def page(browser, site):
-    context = browser.new_context(
-        viewport={"width": 1280, "height": 720}, base_url=str(site.base_url)
-    )
-    context.grant_permissions(["clipboard-read", "clipboard-write"])
-    opened = context.new_page()
-    opened.set_default_timeout(60_000)
-    opened.complaints = []
-    opened.on("console", lambda message: opened.complaints.append(message.text))
-    opened.on("pageerror", lambda error: opened.complaints.append(str(error)))
-    yield opened
-    context.close()
+    with opened(browser, site, []) as page:
+        yield page
 
 
 def until(page, condition):
@@ -89,8 +100,11 @@ def test_items_are_found_by_keyboard(page):
 
 def test_a_number_leads_to_its_sql_which_can_be_copied(page):
     page.goto("/")
-    page.click("#agreement a.q")
-    page.wait_for_url("**/query/overview_agreement")
+    number = page.inner_text("#agreement a.q >> nth=0")
+    page.click("#agreement a.q >> nth=0")
+    page.wait_for_url("**/query/overview_agreement#0-value")
+    assert float(page.inner_text("#answer td:target")) == pytest.approx(float(number), abs=0.0005)
+    page.click("summary")
     page.click("button[data-copy=command]")
     page.wait_for_selector("button[data-copy=command]:text-is('Copied')")
     copied = page.evaluate("navigator.clipboard.readText()")
@@ -98,14 +112,58 @@ def test_a_number_leads_to_its_sql_which_can_be_copied(page):
     assert copied.startswith("duckdb -readonly")
 
 
-@pytest.mark.parametrize("width", [1280, 1400])
-def test_no_page_breaks_its_own_policy_or_is_too_wide(page, width):
-    page.set_viewport_size({"width": width, "height": 720})
-    for path in PAGES:
-        page.goto(path)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+def test_a_clip_of_the_gallery_plays_by_keyboard(page):
+    page.goto("/disagreements")
+    clip = "document.activeElement"
+    page.focus("button")
+    page.keyboard.press("Tab")
+    assert page.evaluate(f"{clip}.tagName") == "VIDEO"
+    for key in ("Enter", "Space"):
+        page.keyboard.press(key)
+        until(page, f"!{clip}.paused && {clip}.currentTime > 0")
+        page.keyboard.press(key)
+        until(page, f"{clip}.paused")
+    assert page.evaluate("scrollY") == 0
+
+
+@pytest.mark.parametrize("item", ["gone", "outside", "hostile"])
+def test_a_clip_that_cannot_be_shown_says_where_to_read_why(page, item):
+    page.goto(f"/item?id={item}")
+    if item == "hostile":
+        until(page, "document.querySelector('video').readyState >= 2")
+        assert page.query_selector(".missing") is None
+    else:
+        page.click(".missing")
+        page.wait_for_selector("#error")
+        assert any(word in page.inner_text("#error") for word in ("cannot be read", "outside"))
+
+
+@pytest.fixture(scope="module")
+def visited(browser, site):
+    """What was seen on each page: its widths, what has no name, and what the console said."""
+    seen, complaints = {}, []
+    with opened(browser, site, complaints) as page:
+        for path in PAGES:
+            page.goto(path)
+            wide = page.evaluate("document.documentElement.scrollWidth")
+            page.set_viewport_size({"width": 1400, "height": 900})
+            wider = page.evaluate("document.documentElement.scrollWidth")
+            page.set_viewport_size({"width": 1280, "height": 720})
+            seen[path] = wide, wider, page.evaluate(NAMELESS)
+    return seen, complaints
+
+
+def test_no_page_is_too_wide(visited):
+    assert [seen[:2] for seen in visited[0].values()] == [(1280, 1400)] * len(PAGES)
+
+
+def test_whatever_takes_the_keyboard_has_a_name_of_its_own(visited):
+    assert [seen[2] for seen in visited[0].values()] == [[]] * len(PAGES)
+
+
+def test_no_page_breaks_its_own_policy(visited):
     expected = "Failed to load resource: the server responded with a status of 404 (Not Found)"
-    assert [text for text in page.complaints if text != expected] == []
+    assert [text for text in visited[1] if text != expected] == []
 
 
 def test_a_name_rebound_to_this_machine_is_refused(page, site):

@@ -20,7 +20,7 @@ PAGES = ["/", "/agreement", "/annotators", "/items", "/disagreements", "/pair-se
          *(f"/agreement?statistic={name}" for name in STATISTICS)]  # fmt: skip
 NUMBER = re.compile(r'<a class="q[^"]*" href="([^"]+)"[^>]*>([^<]*)</a>')
 POINT = re.compile(
-    r'<a href="(/query/[^"]+)">\s*(?:<line[^>]*>)?\s*<circle[^>]*><title>.*?: (.*?)<'
+    r'<a href="(/query/[^"]+)"[^>]*>\s*(?:<line[^>]*>)?\s*<circle[^>]*><title>.*?: (.*?)<'
 )
 
 
@@ -47,36 +47,48 @@ def inside(text):
     return [html.unescape(link) for link in re.findall(r'href="([^"]+)"', text)]
 
 
-def said(value):
-    """Texts under which a value may be shown."""
-    if isinstance(value, dict | list):
-        for part in value.values() if isinstance(value, dict) else value:
-            yield from said(part)
-    elif isinstance(value, float):
-        yield from (f"{value:.{digits}f}" for digits in range(4))
-        yield f"{value * 100:.0f}"
-    elif isinstance(value, int):
-        yield f"{value:,}"
-    yield str(value)
+def shown_as(value):
+    """Texts under which a number may be shown."""
+    if isinstance(value, float):
+        return {*(f"{value:.{digits}f}" for digits in range(4)), f"{value * 100:.0f}"}
+    if isinstance(value, list):  # decisions of an item
+        return {part["label"] for part in value}
+    return {f"{value:,}", str(value)}
 
 
-def test_every_number_is_in_the_answer_of_the_sql_that_it_links_to(site, media_home, crawled):
-    numbers = {(html.unescape(link), text) for page in crawled.values()
-               for link, text in NUMBER.findall(page) + POINT.findall(page)}  # fmt: skip
+def test_every_number_is_the_value_of_the_cell_that_it_leads_to(site, media_home, crawled):
+    found = [
+        pair for page in crawled.values() for pair in NUMBER.findall(page) + POINT.findall(page)
+    ]
+    numbers = {(*html.unescape(link).split("#"), text) for link, text in found if "#" in link}
     assert len(numbers) > 200
     answers = {}
     with duckdb.connect(str(media_home[0] / "warehouse.duckdb"), read_only=True) as db:
-        for link in {link for link, _ in numbers}:
-            (sql,) = re.findall(r'<pre id="sql">(.*?)</pre>', get(site, link), re.DOTALL)
-            rows = db.sql(html.unescape(sql)).fetchall()
-            answers[link] = {text for row in rows for value in row for text in said(value)}
-    for link, text in numbers:
-        assert answers[link] >= set(text.split(" – ")), (link, text)
+        db.execute("SET TimeZone = 'UTC'")
+        for link in {link for link, _, _ in numbers}:
+            page = get(site, link)
+            (sql,) = re.findall(r'<pre id="sql"[^>]*>(.*?)</pre>', page, re.DOTALL)
+            rows = db.sql(html.unescape(sql)).to_arrow_table().to_pylist()
+            answers[link] = rows, set(re.findall(r'<td id="([^"]+)">', page))
+    for link, cell, text in numbers:
+        rows, cells = answers[link]
+        place, _, column = cell.partition("-")
+        row = rows[int(place)]
+        assert cell in cells, (link, cell)
+        ends = (row["low"], row["high"]) if " – " in text else (row[column],)
+        for part, value in zip(text.split(" – "), ends, strict=True):
+            assert part in shown_as(value), (link, cell, text)
     assert {link.split("?")[0].removeprefix("/query/") for link in answers} == set(names()) - {
         "item_clip",  # finds the file
         "items_generators",  # fills a list of choices
         "pair_set",  # texts alone
     }
+
+
+def test_a_number_without_a_cell_is_none_of_an_empty_answer(crawled):
+    bare = {text for page in crawled.values() for link, text in NUMBER.findall(page)
+            if "#" not in link}  # fmt: skip
+    assert bare <= {"0"}
 
 
 def test_every_number_in_a_table_is_a_link(crawled):
@@ -94,7 +106,7 @@ def test_every_link_leads_somewhere(site, crawled):
 
 def test_the_command_beside_the_sql_runs_it_in_a_shell(site, media_home):
     text = get(site, "/query/items_found?search=it's")
-    (command,) = re.findall(r'<pre id="command">(.*?)</pre>', text, re.DOTALL)
+    (command,) = re.findall(r'<pre id="command"[^>]*>(.*?)</pre>', text, re.DOTALL)
     command = html.unescape(command)
     face = media_home[0] / "warehouse.duckdb"
     assert command.startswith(f"duckdb -readonly {face} -c '-- Which items")
