@@ -68,6 +68,11 @@ class Session:
                     "ask one question with SELECT, FROM or DESCRIBE; the session is read-only"
                 )
             answer = self._db.sql(sql, params=dict(values) if values else None)
+        except duckdb.IOException as error:
+            raise StoreError(
+                f"a file of the warehouse cannot be read ({error}); ask again, and if it stays so"
+                " make the face anew with `soli warehouse rebuild`"
+            ) from error
         except duckdb.Error as error:
             raise StoreError(f"query failed: {error}") from error
         assert answer is not None

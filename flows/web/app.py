@@ -30,7 +30,8 @@ from warehouse.session import Session
 STATIC = Path(__file__).parent / "static"
 SHOWN = 1000  # rows of an answer on the page of its SQL
 Words = Annotated[str, Query(max_length=200)]
-Id = Annotated[str, Query(max_length=4096)]
+LONGEST = 4096  # characters of an id
+Id = Annotated[str, Query(max_length=LONGEST)]
 Number = Annotated[int, Query(ge=1, le=10**9)]
 Make = Callable[[Ask], pages.Facts]
 
@@ -132,8 +133,10 @@ def _sources(app: FastAPI, site: Site) -> None:
         values = {
             key: request.query_params.get(key, empty.get(key, "")) for key in asked.parameters
         }
-        if not re.fullmatch(r"[1-9]\d{0,8}", values.get("page", "1")):
+        if not re.fullmatch(r"[1-9]\d{0,8}", values.get("page", "1"), re.ASCII):
             raise BadAddressError(f"page={values['page']!r} is no page; pages count from 1")
+        if any(len(value) > LONGEST for value in values.values()):
+            raise BadAddressError(f"a value is longer than {LONGEST:,} characters")
         sql = asked.written_out(values)
 
         def facts(ask: Ask) -> pages.Facts:

@@ -14,6 +14,7 @@ import uvicorn
 
 from annotation.server import write_secret
 from flows.web.app import Site, make_app
+from flows.web.connection import Connection
 from flows.web.guard import Door
 from warehouse.errors import SettingsError, StoreError
 from warehouse.session import Session
@@ -50,6 +51,7 @@ def serve(
         ready(f"http://{shown}:{number}/", file)
         config = uvicorn.Config(
             make_app(site, door),
+            http=Connection,
             lifespan="off",
             ws="none",
             log_level="warning",

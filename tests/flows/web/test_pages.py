@@ -2,11 +2,16 @@
 
 import html
 import re
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urljoin
 
 import duckdb
+import httpx
 import pytest
+from starlette.testclient import TestClient
 
+from flows.web.app import Site, make_app
+from flows.web.guard import Door
 from warehouse.contracts import STATISTICS
 from warehouse.face import publish
 from warehouse.questions import names, question
@@ -35,6 +40,19 @@ def crawled(site):
         for link in [link for link in links if link.startswith(kind)][:2]:
             found[link] = get(site, link)
     return found
+
+
+def inside_of(home, root):
+    """Client of a page in this process: a home of its own needs no server of its own."""
+    return TestClient(make_app(Site(home, (root,)), Door()), base_url="http://127.0.0.1")
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory):
+    """Client of a page over a home into which nothing was taken yet."""
+    home = tmp_path_factory.mktemp("empty")
+    publish(Store(home))
+    return inside_of(home, home)
 
 
 def get(site, path, status=200):
@@ -185,7 +203,10 @@ def test_labels_of_an_item_are_those_of_the_view(media_home):
         ("/query/people", 404), ("/nowhere", 404), ("/docs", 404), ("/openapi.json", 404),
         ("/static/../app.py", 404), ("/static/%2e%2e/app.py", 404), ("/items?page=0", 400),
         ("/items?page=x", 400), ("/query/items_found?page=1;DROP", 400),
-        (f"/items?search={'a' * 201}", 400), ("/agreement?statistic=x'", 400), ("/item", 400),
+        (f"/items?search={'a' * 201}", 400), (f"/query/items_found?search={'a' * 5000}", 400),
+        (f"/item?id={'a' * 5000}", 400), ("/query/items_found?page=%D9%A1", 400),
+        ("/items?page=%D9%A1", 400), ("/items?page=1000000001", 400), ("/item?id=%FF%FE", 404),
+        ("/agreement?statistic=x'", 400), ("/item", 400),
     ],
 )  # fmt: skip
 def test_a_wrong_address_is_one_sentence(site, path, status):
@@ -194,23 +215,55 @@ def test_a_wrong_address_is_one_sentence(site, path, status):
     assert re.search(r'<p id="error">[^<]+</p>', text)
 
 
-def test_a_new_face_is_followed_and_a_writer_never_waits(own_home, served, table_rows):
-    import httpx
-
+def test_a_new_face_is_followed_and_a_writer_never_waits(own_home, table_rows):
     home, root = own_home
     store = Store(home)
+    client = inside_of(home, root)
+    before = counted(client)
+    for number in range(2):
+        item = {"item_id": f"new {number}", "prompt_id": "none", "uri": "x.mp4"}
+        store.append("items", table_rows("items", [item]))
+        publish(store)
+        assert counted(client) == before + number + 1
+    (home / "warehouse.duckdb").unlink()
+    answer = client.get("/")
+    assert (answer.status_code, "soli warehouse rebuild" in answer.text) == (503, True)
+    publish(store)
+    assert counted(client) == before + 2
+
+
+def test_many_read_while_a_writer_commits(own_home, served, table_rows):
+    home, root = own_home
+    store = Store(home)
+    paths = ["/", "/items?search=clip_00", "/item?id=clip_000001", "/disagreements"]
     with served(home, root) as said, httpx.Client(base_url=said["url"], timeout=60) as client:
         before = counted(client)
-        for number in range(2):
-            item = {"item_id": f"new {number}", "prompt_id": "none", "uri": "x.mp4"}
-            store.append("items", table_rows("items", [item]))
-            publish(store)
-            assert counted(client) == before + number + 1
-        (home / "warehouse.duckdb").unlink()
-        answer = client.get("/")
-        assert (answer.status_code, "soli warehouse rebuild" in answer.text) == (503, True)
-        publish(store)
-        assert counted(client) == before + 2
+        with ThreadPoolExecutor(8) as readers:
+            asked = readers.map(lambda number: client.get(paths[number % 4]).status_code, range(40))
+            for number in range(5):
+                item = {"item_id": f"new {number}", "prompt_id": "none", "uri": "x.mp4"}
+                store.append("items", table_rows("items", [item]))
+                publish(store)
+            assert set(asked) == {200}
+        assert counted(client) == before + 5
+
+
+def test_a_table_that_changed_below_a_face_is_one_sentence(own_home):
+    home, root = own_home
+    client = inside_of(home, root)
+    for file in (home / "tables" / "prompts").glob("*.parquet"):
+        file.rename(file.with_suffix(".gone"))
+    answer = client.get("/items")
+    assert (answer.status_code, "rebuild" in answer.text) == (503, True)
+    assert "Traceback" not in answer.text
+    assert client.get("/annotators").status_code == 200
+
+
+@pytest.mark.parametrize("path", [path for path in PAGES if "kappa" not in path])
+def test_a_page_of_an_empty_warehouse_says_what_to_do(empty, path):
+    text = get(empty, path)
+    assert "<h1>" in text
+    assert re.findall(r'<td class="n">', text) == []
 
 
 def counted(client):
