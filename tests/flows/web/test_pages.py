@@ -260,7 +260,7 @@ def test_a_table_that_changed_below_a_face_is_one_sentence(own_home):
 
 
 @pytest.mark.parametrize("path", [path for path in PAGES if "kappa" not in path])
-def test_a_page_of_an_empty_warehouse_says_what_to_do(empty, path):
+def test_a_page_of_an_empty_warehouse_shows_no_number(empty, path):
     text = get(empty, path)
     assert "<h1>" in text
     assert re.findall(r'<td class="n">', text) == []
