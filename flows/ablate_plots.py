@@ -22,8 +22,8 @@ from flows.figures import (
     legend,
     new_figure,
     styled,
-    words,
 )
+from warehouse.wording import words
 
 SPLITS = {"test": ("in domain", PASS), "ood": ("out of domain", FAIL)}
 CHANCE = 0.5

@@ -9,7 +9,7 @@ from typing import Any
 from flows.ablate import Measured, Rows
 from flows.ablate_arms import DEFAULT, Arm
 from flows.ablate_stats import Estimate, mean_over, paired_difference, t_interval
-from flows.figures import words
+from warehouse.wording import words
 
 ALL = "all dimensions"
 METRICS = (

@@ -24,8 +24,8 @@ from flows.figures import (
     new_figure,
     of_dimension,
     styled,
-    words,
 )
+from warehouse.wording import words
 
 ACROSS = 3  # panels beside each other
 CODE = 6  # letters of an annotator's id that tell people apart in a figure

@@ -18,8 +18,8 @@ from flows.figures import (
     interval,
     new_figure,
     styled,
-    words,
 )
+from warehouse.wording import words
 
 LINEAR = 1.0  # reference deviations up to which the axis is linear, where effects are far larger
 FAR = 3.0  # reference deviations beyond which they are

@@ -25,9 +25,9 @@ from flows.figures import (
     dimensions_of,
     new_figure,
     styled,
-    words,
 )
 from warehouse.contracts import SPLITS
+from warehouse.wording import words
 
 COLORS = (PASS, FAIL, GREEN, VIOLET, "#56B4E9", "#E69F00", GREY)  # of models, in turn
 NAMES = {"validation": "validation", "test": "held-out prompts", "ood": "out of domain"}

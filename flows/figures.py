@@ -51,15 +51,6 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, str]:
     return drawn
 
 
-def words(dimension: str) -> str:
-    """Name of a dimension as people read it.
-
-    >>> words("physical_plausibility")
-    'Physical plausibility'
-    """
-    return dimension.replace("_", " ").capitalize()
-
-
 def dimensions_of(rows: Rows) -> list[str]:
     """Dimensions that the rows are about: a panel each."""
     return sorted({row["dimension"] for row in rows})

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from flows.figures import words
 from warehouse.errors import StoreError
+from warehouse.wording import words
+
+
+def render(template: str, facts: dict[str, Any]) -> str:
+    """HTML of flows/templates/TEMPLATE with the facts; what they hold is escaped."""
+    return _environment().get_template(template).render(**facts)
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("flows"), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    environment.filters["number"] = _number
+    environment.filters["words"] = words
+    return environment
 
 
 def write_page(path: Path, template: str, facts: dict[str, Any]) -> None:
@@ -18,12 +34,7 @@ def write_page(path: Path, template: str, facts: dict[str, Any]) -> None:
 
     Raises: StoreError where it cannot be written.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("flows"), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    environment.filters["number"] = _number
-    environment.filters["words"] = words
-    html = environment.get_template(template).render(**facts)
+    html = render(template, facts)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         if path.exists() and not path.is_file():  # a device would be replaced

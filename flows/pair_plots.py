@@ -23,10 +23,10 @@ from flows.figures import (
     new_figure,
     of_dimension,
     styled,
-    words,
 )
 from pairing.stats import BINS
 from pairing.words import KINDS, SPLITS, SplitName
+from warehouse.wording import words
 
 KIND_COLORS = {"win_lose": PASS, "win_tie": GREEN, "lose_tie": FAIL, "tie": GREY}
 SPLIT_COLORS = {"train": PASS, "validation": GREY, "test": GREEN, "ood": FAIL}

@@ -20,8 +20,8 @@ from flows.figures import (
     legend,
     new_figure,
     styled,
-    words,
 )
+from warehouse.wording import words
 
 VALIDATION = "validation_acc/"
 SPLIT_COLORS = {"validation": GREY, "test": PASS, "ood": FAIL}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -32,9 +33,10 @@ class Session:
                 f"no warehouse at {face}; run `soli ingest` (where there are tables:"
                 " `soli warehouse rebuild`), or name another --home"
             )
+        self.face = face.resolve()
         self._db = engine.connect()
         try:
-            self._db.execute(f"ATTACH '{_escaped(face.resolve())}' AS face (READ_ONLY)")
+            self._db.execute(f"ATTACH '{_escaped(self.face)}' AS face (READ_ONLY)")
             self._db.execute("USE face")
             if as_of is not None:
                 _cut(self._db, as_of)
@@ -54,8 +56,8 @@ class Session:
     ) -> None:
         self._db.close()
 
-    def ask(self, sql: str) -> pa.Table:
-        """Arrow table of one query.
+    def ask(self, sql: str, values: Mapping[str, str] | None = None) -> pa.Table:
+        """Arrow table of one query; values are bound as $name.
 
         Raises: StoreError with DuckDB's own words, and for anything but one question.
         """
@@ -65,7 +67,12 @@ class Session:
                 raise StoreError(
                     "ask one question with SELECT, FROM or DESCRIBE; the session is read-only"
                 )
-            answer = self._db.sql(sql)
+            answer = self._db.sql(sql, params=dict(values) if values else None)
+        except duckdb.IOException as error:
+            raise StoreError(
+                f"a file of the warehouse cannot be read ({error}); ask again, and if it stays so"
+                " make the face anew with `soli warehouse rebuild`"
+            ) from error
         except duckdb.Error as error:
             raise StoreError(f"query failed: {error}") from error
         assert answer is not None

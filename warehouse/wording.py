@@ -1,4 +1,4 @@
-"""Words of messages."""
+"""Words of messages and pages."""
 
 from __future__ import annotations
 
@@ -12,3 +12,12 @@ def counted(number: int, one: str, many: str) -> str:
     '2,000 pairs are left out'
     """
     return f"{number:,} {one if number == 1 else many}"
+
+
+def words(dimension: str) -> str:
+    """Name of a dimension as people read it.
+
+    >>> words("physical_plausibility")
+    'Physical plausibility'
+    """
+    return dimension.replace("_", " ").capitalize()

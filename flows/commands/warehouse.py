@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.commands import diff, quarantine
+from flows.commands import diff, quarantine, web
 from flows.commands.common import DryRun, Json, group, settings_of
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 app = group("The tables of record and the face that people read.")
 app.add_typer(quarantine.app, name="quarantine")
 app.command("diff")(diff.diff)
+app.command("ui")(web.ui)
 
 
 @app.command("open")

@@ -7,4 +7,4 @@ WITH newest AS (
 )
 SELECT item_id, dimension, label, p_pass, n_pass, n_fail, method, consensus_id
 FROM consensus_as_of(moment)
-SEMI JOIN newest USING (method, consensus_id)
+JOIN newest USING (method, consensus_id)

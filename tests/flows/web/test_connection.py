@@ -1,0 +1,66 @@
+"""How long a connection may wait."""
+
+import asyncio
+from contextlib import closing, suppress
+
+import pytest
+import uvicorn
+from uvicorn.server import ServerState
+
+from flows.web.connection import Connection
+
+HEAD = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
+PATIENCE = 0.2  # s
+
+
+async def slow_app(scope, receive, send):
+    """Reads the body, then takes its time."""
+    while (await receive()).get("more_body"):
+        pass
+    await asyncio.sleep(4 * PATIENCE)
+    headers = [(b"content-length", b"2")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+async def answer_to(*parts):
+    """What comes back until the connection ends, to parts that are sent half a patience apart."""
+    config = uvicorn.Config(slow_app, http=Connection, lifespan="off", log_level="critical")
+    config.load()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Connection(config, ServerState(), {}), "127.0.0.1", 0)
+    async with server, asyncio.timeout(30):
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        answer = b""
+        with suppress(ConnectionError), closing(writer):  # it may end between two parts
+            for part in parts:
+                writer.write(part)
+                await asyncio.sleep(PATIENCE / 2)
+            answer = await reader.read()
+        await asyncio.sleep(0)  # the transport closes at the next turn
+    return answer
+
+
+@pytest.fixture(autouse=True)
+def short_patience(monkeypatch):
+    monkeypatch.setattr(Connection, "patience", PATIENCE)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [],
+        [HEAD],
+        [HEAD + b"Content-Length: 9\r\n\r\n", b"abc"],
+        [HEAD[place : place + 5] for place in range(0, len(HEAD), 5)],
+    ],
+    ids=["nothing", "half a head", "half a body", "bit by bit"],
+)
+def test_a_request_that_never_comes_whole_is_not_waited_for(parts):
+    assert b"200" not in asyncio.run(answer_to(*parts))
+
+
+def test_a_slow_answer_to_a_whole_request_is_waited_for():
+    answer = asyncio.run(answer_to(HEAD + b"\r\n"))
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert answer.endswith(b"ok")
