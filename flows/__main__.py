@@ -26,8 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Exit code of a command line; nothing is raised unless `--debug` is given."""
-    from flows.logs import turn_off
+    from flows.logs import turn_off, turn_on
 
+    if "--log-json" in arguments:  # before anything is parsed: a wrong option is told so, too
+        turn_on()
     try:
         return _run(arguments)
     finally:

@@ -65,7 +65,7 @@ def _wanted(block: UUID, behind: timedelta) -> list[tuple[AutomationCore, str]]:
     minutes = behind.total_seconds() / 60
     silence = EventTrigger(
         expect={"prefect.flow-run.Completed"},
-        match_related={"prefect.resource.role": "flow", "prefect.resource.name": INGEST},  # type: ignore[arg-type]
+        match_related={"prefect.resource.role": "flow", "prefect.resource.name": INGEST},
         posture=Posture.Proactive,
         within=behind,
     )

@@ -24,7 +24,6 @@ from flows.commands import (
     train,
     warehouse,
 )
-from flows.logs import turn_on
 
 app = typer.Typer(
     name="soli",
@@ -80,8 +79,6 @@ def root(
 ) -> None:
     """Keep the options that every command shares."""
     del show_version
-    if log_json:
-        turn_on()
     context.obj = {"home": home, "debug": debug, "log_json": log_json or None}
 
 

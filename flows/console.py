@@ -29,7 +29,7 @@ def say(message: str, event: str = "note", *, level: Level = "info", **fields: o
     """
     _heed()
     if log := machine():
-        log.tell(level, event, message, fields)
+        log.record(level, event, message, fields)
     else:
         typer.echo(visible(message), err=True)
 

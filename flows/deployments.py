@@ -16,13 +16,9 @@ from flows.flow_run import PAIRS_BUILT
 
 # A run that is due while one goes on is cancelled: the one that goes on reads whatever changed, and
 # the next follows soon. Queued runs would pile up behind the first pull of a large project.
-ONE_AT_A_TIME = ConcurrencyLimitConfig(
-    limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW
-)
+CANCELLED = ConcurrencyLimitStrategy.CANCEL_NEW
 # Trainings are asked for one by one: each is done, in turn.
-ONE_AFTER_ANOTHER = ConcurrencyLimitConfig(
-    limit=1, collision_strategy=ConcurrencyLimitStrategy.ENQUEUE
-)
+WAITS = ConcurrencyLimitStrategy.ENQUEUE
 TAGS = ["soli"]
 
 
@@ -32,12 +28,18 @@ class Deployed:
 
     entrypoint: str
     """Module and flow, as Prefect loads it."""
-    limit: ConcurrencyLimitConfig = ONE_AT_A_TIME
+    second: ConcurrencyLimitStrategy = CANCELLED
+    """What becomes of a run that is due while another goes on."""
     interval: float | None = None
     """Seconds between runs, unless told otherwise."""
     cron: str | None = None
     on_pairs: bool = False
     """Whether a new pair set may start it, where that is asked for."""
+
+    @property
+    def limit(self) -> ConcurrencyLimitConfig:
+        """One run at a time."""
+        return ConcurrencyLimitConfig(limit=1, collision_strategy=self.second)
 
     @property
     def flow(self) -> Flow[..., Any]:
@@ -51,8 +53,8 @@ DEPLOYMENTS: Mapping[str, Deployed] = MappingProxyType(
     {
         "ingest": Deployed("flows.schedule.soli_ingest", interval=300.0),
         "nightly": Deployed("flows.nightly.soli_nightly", cron="0 2 * * *"),
-        "train": Deployed("flows.model_flows.soli_train", ONE_AFTER_ANOTHER, on_pairs=True),
-        "score-back": Deployed("flows.model_flows.soli_score_back", ONE_AFTER_ANOTHER),
+        "train": Deployed("flows.model_flows.soli_train", WAITS, on_pairs=True),
+        "score-back": Deployed("flows.model_flows.soli_score_back", WAITS),
     }
 )
 

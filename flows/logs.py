@@ -32,10 +32,9 @@ _RULES = (
 )
 RULES = tuple((re.compile(pattern), words) for pattern, words in _RULES)
 # Fields whose value says who or which file, whatever it looks like.
-PRIVATE = frozenset(
-    ("name", "first_name", "last_name", "username", "email", "token", "api_key", "password")
-    + ("secret", "url", "uri", "media")
-)
+_WHO = ("name", "first_name", "last_name", "username", "email")
+_WHAT = ("token", "api_key", "password", "secret", "url", "uri", "media")
+PRIVATE = frozenset((*_WHO, *_WHAT))
 
 
 def redacted(text: str, known: Collection[str] = ()) -> str:
@@ -83,7 +82,7 @@ class JsonLines(io.TextIOBase):
         """Words that must not be said."""
         self._begun = ""
 
-    def tell(self, level: str, event: str, message: str, fields: Mapping[str, Any]) -> None:
+    def record(self, level: str, event: str, message: str, fields: Mapping[str, Any]) -> None:
         """Write one object."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = {"time": now, "level": level, "event": event}
@@ -97,7 +96,7 @@ class JsonLines(io.TextIOBase):
         *lines, self._begun = (self._begun + text).split("\n")
         for line in lines:
             if line.strip():
-                self.tell("info", "output", line.strip(), {})
+                self.record("info", "output", line.strip(), {})
         return len(text)
 
     def writable(self) -> bool:

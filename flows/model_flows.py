@@ -57,6 +57,7 @@ def learn(settings: Settings, wanted: dict[str, Any]) -> train.Trained:
 
 @flow(name=TRAIN, description=TRAINS, log_prints=False, persist_result=False)
 def soli_train(
+    *,
     pair_set: str | None = None,
     recipe: str = "tiny",
     base_model: str | None = None,
@@ -146,7 +147,7 @@ def tell_label_studio(settings: Settings, model_id: str) -> int:
 
 
 @flow(name=SCORE, description=SCORES, log_prints=False, persist_result=False)
-def soli_score_back(model: str | None = None, push: bool = True) -> Any:
+def soli_score_back(*, model: str | None = None, push: bool = True) -> Any:
     """Give every item of the warehouse a reward, and send the rewards to Label Studio.
 
     Args:

@@ -1,4 +1,4 @@
-"""The Prefect server that is named: does it answer, and what does it keep for us?"""
+"""The Prefect server that is named: whether it answers, and the secrets that it keeps for us."""
 
 from __future__ import annotations
 

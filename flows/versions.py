@@ -10,6 +10,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+ANY = SpecifierSet()
+
 
 def ranges() -> dict[str, SpecifierSet]:
     """Package -> versions that Soli works with, without those of extras."""
@@ -25,7 +27,7 @@ def installed(names: Iterable[str]) -> dict[str, str | None]:
 def outside(have: Mapping[str, str | None], ranges: Mapping[str, SpecifierSet]) -> list[str]:
     """Sentences about packages that are absent or outside their range.
 
-    >>> outside({"duckdb": "1.4", "av": None}, {"duckdb": SpecifierSet(">=2"), "av": SpecifierSet("")})
+    >>> outside({"duckdb": "1.4", "av": None}, {"duckdb": SpecifierSet(">=2"), "av": ANY})
     ['duckdb is 1.4, needed is >=2', 'av is not installed']
     """
     return [

@@ -18,7 +18,7 @@ from uuid import UUID
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import ObjectNotFound, PrefectException
 from prefect.states import Cancelled, Crashed, Scheduled
 
@@ -136,8 +136,8 @@ def _lost(
         client.set_flow_run_state(run.id, end(message=reason), force=True)
     forget(home, found.run_id)  # before it is scheduled: it may begin at once
     if outcome == "resumed":
-        state = Scheduled(message=f"resumed: {reason}")
-        client.set_flow_run_state(run.id, state, force=True)
+        again_soon: State[None] = Scheduled(message=f"resumed: {reason}")
+        client.set_flow_run_state(run.id, again_soon, force=True)
     words = f"{now()} run {run.name}: {reason}; {outcome}"
     say(words, "run.lost", level="warning", run_id=found.run_id, outcome=outcome)
     emit(RUN_LOST, f"run.{run.id}", run=run.name, outcome=outcome, reason=reason)

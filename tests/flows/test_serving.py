@@ -1,0 +1,288 @@
+"""Deployments served by a real Prefect server: scheduled nights, a stop told, a kill survived."""
+
+import http.server
+import json
+import shutil
+import threading
+
+import psutil
+import pytest
+import yaml
+
+from flows.beats import beats
+from flows.settings import Settings
+from warehouse.lease import lease
+
+pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.xdist_group("prefect")]
+
+STRICT = "[[gates]]\nthreshold = 0.9\n"
+NEVER = "0 2 29 2 1"  # a Monday that is the last of February
+
+
+class Receiver(http.server.BaseHTTPRequestHandler):
+    """Keeps what it is told."""
+
+    def do_POST(self):
+        length = int(self.headers["Content-Length"])
+        self.server.told.append(json.loads(self.rfile.read(length)))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture(scope="module")
+def told():
+    """What the receiver of notifications was told, and its address."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
+        server.told = []
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.told, f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def in_prefect(prefect_api):
+    """This process, too, talks to the server."""
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: prefect_api}):
+        yield
+
+
+@pytest.fixture(scope="module")
+def automations(told, in_prefect):
+    """Automations that tell the receiver; ingestion is behind after ten seconds."""
+    from datetime import timedelta
+
+    from prefect.blocks.notifications import CustomWebhookNotificationBlock
+
+    from flows.automations import notify
+
+    block = CustomWebhookNotificationBlock(
+        name="tests", url=told[1], json_data={"subject": "{{subject}}", "body": "{{body}}"}
+    )
+    block.save("tests", overwrite=True)
+    first = notify("custom-webhook/tests", timedelta(minutes=30))
+    again = notify("custom-webhook/tests", timedelta(seconds=10))
+    assert [row.outcome for row in first] == ["made"] * 3
+    assert [row.outcome for row in again] == ["updated"] * 3
+    return told[0]
+
+
+@pytest.fixture(scope="module")
+def stage(small_home, tmp_path_factory, prefect_api, process):
+    """A home whose gates stop everything, and a function that serves its nights."""
+    folder = tmp_path_factory.mktemp("nights")
+    shutil.copytree(small_home, folder / "home", symlinks=True)
+    (folder / "soli.toml").write_text(STRICT)
+    environment = {
+        "PREFECT_API_URL": prefect_api,
+        "PREFECT_HOME": str(folder / "prefect"),
+        "PREFECT_RUNNER_POLL_FREQUENCY": "1",
+    }
+
+    def serve(cron):
+        line = ("soli", "--home", folder / "home", "flows", "serve", "nightly", "train")
+        return process(*line, "--nightly", cron, "--name", "nights", folder=folder, **environment)
+
+    return folder, serve
+
+
+@pytest.fixture(scope="module")
+def nights(ask):
+    """Function that finds the runs of the night's deployment."""
+    which = {
+        "deployments": {"name": {"any_": ["nights"]}},
+        "flows": {"name": {"any_": ["soli-nightly"]}},
+    }
+    return lambda: ask("/flow_runs/filter", **which)
+
+
+def artifacts(ask, run):
+    query = {"flow_run_id": {"any_": [run["id"]]}}
+    return {found["key"]: found["data"] for found in ask("/artifacts/filter", artifacts=query)}
+
+
+def subjects(told):
+    return [message["subject"] for message in told]
+
+
+def test_a_scheduled_night_stops_at_the_gate_with_an_artifact_and_a_notification(
+    stage, automations, nights, ask, until
+):
+    folder, serve = stage
+    with serve("* * * * *"):
+        (run, *_) = until(
+            lambda: [run for run in nights() if run["state_type"] == "FAILED"], "a night"
+        )
+    out = (folder / "out").read_text()
+    assert run["auto_scheduled"], out
+    assert "gate says stop for" in run["state"]["message"]
+    assert "\n" not in run["state"]["message"]
+    page = artifacts(ask, run)["soli-measure"]
+    assert "**stop** | upper end" in page
+    assert "lies below 0.9" in page
+    assert "soli-pairs" not in artifacts(ask, run)
+    wanted = "Soli: the gate stops subject_deformity"
+    until(lambda: wanted in subjects(automations), "the notification")
+    (message, *_) = (each for each in automations if each["subject"] == wanted)
+    assert "lies below 0.9" in message["body"]
+    assert "generator=" in message["body"]
+    assert "stopped; the schedules are paused" in out
+
+
+def test_a_pull_that_does_not_come_is_told(automations, until):
+    wanted = "Soli: ingestion falls behind"
+    until(lambda: wanted in subjects(automations), "the notification")
+
+
+def kill(process):
+    """End a process and those it started, without a word."""
+    family = [process, *psutil.Process(process.pid).children(recursive=True)]
+    for each in family:
+        each.kill()
+    process.wait()
+
+
+def test_a_run_that_was_killed_is_found_marked_told_and_resumed(
+    stage, automations, nights, ask, until
+):
+    folder, serve = stage
+    home = folder / "home"
+    with serve(NEVER) as running, lease(home / "writer.lock", "a test", wait=60):
+        flow = {"flows": {"name": {"any_": ["soli-nightly"]}}}
+        (deployment,) = until(lambda: ask("/deployments/filter", **flow), "the deployment")
+        parameters = {"override": "a test"}
+        made = ask(f"/deployments/{deployment['id']}/create_flow_run", parameters=parameters)
+        until(lambda: [b for b in beats(home) if b.run_id == made["id"] and b.alive], "a beat")
+        kill(running)
+    (beat,) = (b for b in beats(home) if b.run_id == made["id"])
+    assert not beat.alive
+
+    def run():
+        return next(each for each in nights() if each["id"] == made["id"])
+
+    assert run()["state_type"] == "RUNNING"  # Prefect does not know
+    with serve(NEVER):
+        until(lambda: run()["state_type"] == "COMPLETED", "the resumed run")
+    states = [state["name"] for state in states_of(ask, made["id"])]
+    assert states.index("Crashed") < states.index("Completed")
+    assert run()["run_count"] == 2
+    assert beats(home) == []
+    wanted = f"Soli: run {run()['name']} resumed"
+    until(lambda: wanted in subjects(automations), "the notification")
+    pages = artifacts(ask, run())
+    assert {"soli-measure", "soli-pairs", "soli-card"} <= set(pages)
+    assert "Licence: not stated" in pages["soli-card"]
+    assert "data:image/svg+xml;base64," in pages["soli-pairs"]
+    assert list((home / "cards").glob("*.md"))
+
+
+def states_of(ask, run_id):
+    """States of a run, the oldest first; the API lists them by GET alone."""
+    import httpx
+    from prefect.settings import PREFECT_API_URL
+
+    answer = httpx.get(
+        f"{PREFECT_API_URL.value()}/flow_run_states/", params={"flow_run_id": run_id},
+        trust_env=False,
+    )  # fmt: skip
+    return sorted(answer.json(), key=lambda state: state["timestamp"])
+
+
+def test_a_training_may_be_started_by_a_new_pair_set_but_is_not_unless_asked(stage, ask):
+    flow = {"flows": {"name": {"any_": ["soli-train"]}}}
+    (deployment,) = ask("/deployments/filter", **flow)
+    assert all(
+        field["description"]
+        for field in deployment["parameter_openapi_schema"]["properties"].values()
+    )
+    automations = ask("/automations/filter")
+    (train,) = (each for each in automations if each["name"] == "soli: train on a new pair set")
+    assert not train["enabled"]
+    assert train["actions"][0]["deployment_id"] == deployment["id"]
+
+
+def test_the_token_of_label_studio_may_lie_in_a_secret_block(in_prefect, monkeypatch, tmp_path):
+    from prefect.blocks.system import Secret
+
+    from flows.annotate import token_of
+
+    monkeypatch.chdir(tmp_path)
+    Secret(value="t0ken").save("label-studio", overwrite=True)
+    there = {"label_studio_url": "http://127.0.0.1:9", "home": tmp_path}
+    assert token_of(Settings(label_studio_api_key_block="label-studio", **there)) == "t0ken"
+
+
+@pytest.mark.parametrize(
+    ("value", "words"), [(None, "no readable Secret block"), ({"a": 1}, "text")]
+)
+def test_a_secret_block_that_is_missing_or_holds_no_text_is_named(
+    in_prefect, monkeypatch, tmp_path, value, words
+):
+    from prefect.blocks.system import Secret
+
+    from flows.annotate import token_of
+    from warehouse.errors import SettingsError
+
+    monkeypatch.chdir(tmp_path)
+    if value:
+        Secret(value=value).save("odd", overwrite=True)
+    settings = Settings(
+        label_studio_url="http://127.0.0.1:9", label_studio_api_key_block="odd", home=tmp_path
+    )
+    with pytest.raises(SettingsError, match=words):
+        token_of(settings)
+
+
+def test_a_block_for_notifications_that_is_not_there_is_named(in_prefect):
+    from datetime import timedelta
+
+    from flows.automations import notify
+    from warehouse.errors import SettingsError
+
+    with pytest.raises(SettingsError, match=r"no block 'slack-webhook/nobody'; make"):
+        notify("slack-webhook/nobody", timedelta(minutes=30))
+
+
+@pytest.mark.parametrize("command", [("serve",), ("watch",), ("notify", "slack-webhook/team")])
+def test_a_prefect_server_that_is_away_is_one_clear_line(soli, monkeypatch, command):
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
+        code, _, told = soli("flows", *command)
+    assert code == 1
+    (line,) = told.splitlines()
+    assert "no Prefect server answers at PREFECT_API_URL" in line
+    assert "start it with `prefect server start`" in line
+
+
+def test_the_file_for_work_pools_says_what_is_served():
+    from pathlib import Path
+
+    from flows.deployments import DEPLOYMENTS, TAGS, on_new_pairs
+
+    file = Path(__file__).parents[2] / "prefect.yaml"
+    rows = yaml.safe_load(file.read_text())["deployments"]
+    assert [row["entrypoint"] for row in rows] == [each.entrypoint for each in DEPLOYMENTS.values()]
+    for row, spec in zip(rows, DEPLOYMENTS.values(), strict=True):
+        assert row["name"] == "soli"
+        assert row["description"] == spec.flow.description
+        assert row["tags"] == TAGS
+        assert row["concurrency_limit"] == {
+            "limit": spec.limit.limit,
+            "collision_strategy": spec.limit.collision_strategy.value,
+        }
+        (when,) = row.get("schedules", [{}])
+        assert (when.get("interval"), when.get("cron")) == (spec.interval, spec.cron)
+        assert bool(row.get("triggers")) == spec.on_pairs
+    (trigger,) = rows[2]["triggers"]
+    wanted = on_new_pairs(enabled=False)
+    assert trigger["name"] == wanted.name
+    assert set(trigger["expect"]) == wanted.expect
+    assert (trigger["enabled"], trigger["parameters"]) == (False, wanted.parameters)
