@@ -132,7 +132,7 @@ def tables(settings: Settings) -> Iterator[Check]:
         return
     version = settings.store.lake.version("label_events")
     found = f"{where}, label events in version {version}"
-    yield Check("tables", "ok", f"none yet at {where}" if version is None else found)
+    yield Check("tables", "ok", found if version >= 0 else f"no label events yet at {where}")
 
 
 def label_studio(settings: Settings) -> Iterator[Check]:
