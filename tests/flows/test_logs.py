@@ -2,6 +2,7 @@
 
 import json
 import sys
+from contextlib import contextmanager
 
 import pytest
 
@@ -27,29 +28,35 @@ SECRETS = {
 
 @pytest.fixture
 def machine(capsys):
-    """Log lines are on; gives what was logged, an object a line."""
-    logs.turn_on([TOKEN, "Annabella Quist", "Annabella"])
+    """A block in which log lines are on; gives the list of objects, which are there after it."""
 
-    def lines():
-        return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    @contextmanager
+    def block():
+        lines = []
+        logs.turn_on([TOKEN, "Annabella Quist", "Annabella"])
+        try:
+            yield lines
+        finally:
+            logs.turn_off()
+        lines += [json.loads(line) for line in capsys.readouterr().err.splitlines()]
 
-    yield lines
-    logs.turn_off()
+    return block
 
 
 @pytest.mark.parametrize(("secret", "sentence"), SECRETS.items())
 def test_nothing_secret_no_name_and_no_media_is_in_a_line(machine, secret, sentence):
-    say(sentence, "tested", detail=sentence, parts=[{"why": sentence}], email="x@y.example")
-    sys.stderr.write(f"{sentence}\n")
-    lines = machine()
+    with machine() as lines:
+        say(sentence, "tested", detail=sentence, parts=[{"why": sentence}], email="x@y.example")
+        sys.stderr.write(f"{sentence}\n")
     assert len(lines) == 2
     assert secret not in json.dumps(lines, ensure_ascii=False)
     assert "x@y.example" not in json.dumps(lines)
 
 
 def test_a_line_says_when_how_grave_what_and_the_fields(machine):
-    say("3 labels new\nin \"one\" pull ✓", "ingest.pulled", level="warning", new=3, error=None)
-    (line,) = machine()
+    with machine() as lines:
+        say('3 labels new\nin "one" pull ✓', "ingest.pulled", level="warning", new=3, error=None)
+    (line,) = lines
     assert line.pop("time").endswith("+00:00")
     assert line == {
         "level": "warning",
@@ -62,16 +69,17 @@ def test_a_line_says_when_how_grave_what_and_the_fields(machine):
 
 def test_the_host_of_a_server_and_our_digests_stay(machine):
     digest = "ab" * 32
-    say(f"no Label Studio answers at http://127.0.0.1:8080; model {digest}")
-    (line,) = machine()
+    with machine() as lines:
+        say(f"no Label Studio answers at http://127.0.0.1:8080; model {digest}")
+    (line,) = lines
     assert line["message"].startswith("no Label Studio answers at http://127.0.0.1:8080")
     assert digest in line["message"]
 
 
 def test_progress_is_lines_even_where_a_person_watches(machine):
-    with progress("reading") as advance:
+    with machine() as lines, progress("reading") as advance:
         advance(50, 100)
-    (line,) = machine()
+    (line,) = lines
     assert (line["event"], line["title"], line["done"], line["total"]) == (
         "progress",
         "reading",
@@ -81,10 +89,10 @@ def test_progress_is_lines_even_where_a_person_watches(machine):
 
 
 def test_what_others_write_piece_by_piece_is_one_object_a_line(machine):
-    sys.stderr.write("half ")
-    sys.stderr.write("a line\n\n")
-    print("and another", file=sys.stderr)
-    assert [line["message"] for line in machine()] == ["half a line", "and another"]
+    with machine() as lines:
+        for piece in ("half ", "a line\n\n", "and another\n"):
+            sys.stderr.write(piece)
+    assert [line["message"] for line in lines] == ["half a line", "and another"]
 
 
 def test_every_line_of_a_command_is_an_object_and_says_how_it_ended(soli, capsys):
