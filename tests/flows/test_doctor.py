@@ -13,7 +13,6 @@ from flows import doctor
 from flows.doctor import examine
 from flows.versions import installed, locked, outside, ranges
 
-
 IN_ALL = doctor.SECONDS
 
 
