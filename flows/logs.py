@@ -26,7 +26,7 @@ _RULES = (
         r"(?i)\b(bearer|token|password|passwd|secret|api[_-]?key)([\s\"']*[=:][\s\"']*)\S+",
         r"\1\2" + HIDDEN,
     ),
-    (r"(?i)\bbearer\s+\S+", f"Bearer {HIDDEN}"),
+    (r"(?i)\b(bearer|authorization:\s*\w+)\s+\S+", rf"\1 {HIDDEN}"),
     (r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+", HIDDEN),
     (_MEDIA, HIDDEN),
 )

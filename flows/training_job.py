@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flows.batches import planned_batches
+from flows.console import say
+from flows.logs import machine
 from warehouse.digest import canonical_json
 from warehouse.errors import TrainingError
 from warehouse.store import Store
@@ -44,19 +46,34 @@ def run(job: Path, command: list[str], held: int, *, quiet: bool) -> dict[str, A
     """
     from training.launch import without_warnings
 
-    kept = subprocess.PIPE if quiet else None
-    ended = subprocess.run(
-        command, check=False, pass_fds=(held,), env=without_warnings(), stderr=kept, text=True
-    )
-    if ended.returncode:
-        last = (ended.stderr or "").strip().splitlines()[-1:]
-        words = f"it said {last[0]!r}" if last else "its own words stand above"
+    kept = subprocess.PIPE if quiet or machine() else None
+    with subprocess.Popen(
+        command, pass_fds=(held,), env=without_warnings(), stderr=kept, text=True
+    ) as process:
+        try:
+            last = _heard(process, quiet=quiet)
+            code = process.wait()
+        except BaseException:
+            process.kill()
+            raise
+    if code:
+        words = f"it said {last!r}" if last else "its own words stand above"
         raise TrainingError(
-            f"training {_ended(ended.returncode)}; {words}, its files are in {job}; run the same"
+            f"training {_ended(code)}; {words}, its files are in {job}; run the same"
             " command again after mending the cause"
         )
     done: dict[str, Any] = json.loads((job / "done.json").read_text())
     return done
+
+
+def _heard(process: subprocess.Popen[str], *, quiet: bool) -> str:
+    """Read what the job says, where it is ours to read; its last words."""
+    last = ""
+    for line in process.stderr or ():
+        last = line.strip() or last
+        if not quiet and line.strip():
+            say(line.strip(), "training")
+    return last
 
 
 def _ended(code: int) -> str:
