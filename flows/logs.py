@@ -22,10 +22,7 @@ _RULES = (
     (r"\b(\w[\w+.-]*)://(?:[^\s/'\"]*@)?([^\s/'\"?#<>;,)]*)[^\s'\"<>;,)]*", rf"\1://\2/{HIDDEN}"),
     (r"\beyJ[\w-]+\.[\w-]+\.[\w-]*", HIDDEN),  # a JSON web token
     (r"\b[0-9a-f]{40}\b", HIDDEN),  # a token of Label Studio; our own digests have other lengths
-    (
-        r"(?i)\b(bearer|token|password|passwd|secret|api[_-]?key)([\s\"']*[=:][\s\"']*)\S+",
-        r"\1\2" + HIDDEN,
-    ),
+    (rf"(?i)({_GIVEN})([\s\"']*[=:][\s\"']*)\S+", rf"\1\2{HIDDEN}"),
     (r"(?i)\b(bearer|authorization:\s*\w+)\s+\S+", rf"\1 {HIDDEN}"),
     (r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+", HIDDEN),
     (_MEDIA, HIDDEN),
