@@ -44,18 +44,7 @@ def run(job: Path, command: list[str], held: int, *, quiet: bool) -> dict[str, A
     held: descriptor of the job's lock. The process inherits it: where only we are killed, a rerun
         waits for the training that goes on, and finds it finished.
     """
-    from training.launch import without_warnings
-
-    kept = subprocess.PIPE if quiet or machine() else None
-    with subprocess.Popen(
-        command, pass_fds=(held,), env=without_warnings(), stderr=kept, text=True
-    ) as process:
-        try:
-            last = _heard(process, quiet=quiet)
-            code = process.wait()
-        except BaseException:
-            process.kill()
-            raise
+    code, last = _executed(command, held, quiet=quiet)
     if code:
         words = f"it said {last!r}" if last else "its own words stand above"
         raise TrainingError(
@@ -66,14 +55,24 @@ def run(job: Path, command: list[str], held: int, *, quiet: bool) -> dict[str, A
     return done
 
 
-def _heard(process: subprocess.Popen[str], *, quiet: bool) -> str:
-    """Read what the job says, where it is ours to read; its last words."""
+def _executed(command: list[str], held: int, *, quiet: bool) -> tuple[int, str]:
+    """Exit code and last words of a command; these where it is for us to tell what it says."""
+    from training.launch import without_warnings
+
+    kept = subprocess.PIPE if quiet or machine() else None
     last = ""
-    for line in process.stderr or ():
-        last = line.strip() or last
-        if not quiet and line.strip():
-            say(line.strip(), "training")
-    return last
+    with subprocess.Popen(
+        command, pass_fds=(held,), env=without_warnings(), stderr=kept, text=True
+    ) as process:
+        try:
+            for line in filter(None, map(str.strip, process.stderr or ())):
+                last = line
+                if not quiet:
+                    say(line, "training")
+            return process.wait(), last
+        except BaseException:  # interrupted: the job goes with us
+            process.kill()
+            raise
 
 
 def _ended(code: int) -> str:
