@@ -60,6 +60,7 @@ def automations(told, in_prefect):
     from datetime import timedelta
 
     from prefect.blocks.notifications import CustomWebhookNotificationBlock
+    from prefect.client.orchestration import get_client
 
     from flows.automations import notify
 
@@ -71,7 +72,11 @@ def automations(told, in_prefect):
     again = notify("custom-webhook/tests", timedelta(seconds=10))
     assert [row.outcome for row in first] == ["made"] * 3
     assert [row.outcome for row in again] == ["updated"] * 3
-    return told[0]
+    yield told[0]
+    with get_client(sync_client=True) as client:  # the server goes on, and would go on telling
+        for row in again:
+            for found in client.read_automations_by_name(row.name):
+                client.delete_automation(found.id)
 
 
 @pytest.fixture(scope="module")
@@ -251,9 +256,10 @@ def test_a_block_for_notifications_that_is_not_there_is_named(in_prefect):
 
 
 @pytest.mark.parametrize("command", [("serve",), ("watch",), ("notify", "slack-webhook/team")])
-def test_a_prefect_server_that_is_away_is_one_clear_line(soli, monkeypatch, command):
+def test_a_prefect_server_that_is_away_is_one_clear_line(soli, monkeypatch, settings, command):
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
+    monkeypatch.setenv("SOLI_HOME", str(settings.home))  # commands set it: put back after the test
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
         code, _, told = soli("flows", *command)
     assert code == 1
