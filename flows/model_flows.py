@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
+from pydantic import Field
 
 from flows import annotate, plots, score, train
 from flows.console import progress, say
@@ -61,9 +62,9 @@ def soli_train(
     pair_set: str | None = None,
     recipe: str = "tiny",
     base_model: str | None = None,
-    seed: int = 0,
+    seed: Annotated[int, Field(ge=0)] = 0,
     changes: list[str] | None = None,
-    processes: int = 1,
+    processes: Annotated[int, Field(ge=1)] = 1,
 ) -> Any:
     """Train a reward model on a pair set.
 

@@ -6,10 +6,12 @@ Every step finds what it made before: the same labels and recipe end at the same
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
+from pydantic import Field
 
 from flows import pair, pair_plots
 from flows.console import say
@@ -22,10 +24,11 @@ from flows.pair_exports import card_facts
 from flows.settings import Settings
 from pairing.exports import card
 from pairing.pairset import PairSet
-from warehouse.errors import PlatformError
+from warehouse.errors import PlatformError, StoreError
 
 KEY = "soli-nightly"
 PAIRS, CARD = "soli-pairs", "soli-card"
+Reason = Annotated[str, Field(pattern=r"\S")]
 WHAT = "Measure agreement, judge the gates, decide a consensus, build pairs and write their card."
 
 
@@ -39,20 +42,31 @@ def build_pairs(
 
 
 @step
-def write_card(settings: Settings, pair_set: PairSet, licence: str) -> str:
-    """The data-set card of a pair set, in Markdown; also HOME/cards/SET.md."""
-    text = card(pair_set, card_facts(settings.store, pair_set, licence))
-    path = settings.home / "cards" / f"{pair_set.pair_set_id}.md"
-    path.parent.mkdir(parents=True, exist_ok=True)
+def describe(settings: Settings, pair_set: PairSet, licence: str) -> str:
+    """The data-set card of a pair set, in Markdown."""
+    return card(pair_set, card_facts(settings.store, pair_set, licence))
+
+
+@step
+def keep_card(path: Path, text: str) -> None:
+    """Write the card: the last thing of a night, by which a later one knows that it was told."""
     part = path.with_suffix(".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
-    return text
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise StoreError(
+            f"{path} cannot be written ({error.strerror}); make room or mend its permissions, and"
+            " run the night again"
+        ) from error
 
 
 @flow(name=KEY, description=WHAT, log_prints=False, persist_result=False)
 def soli_nightly(
-    changes: list[str] | None = None, override: str | None = None, licence: str = "not stated"
+    changes: list[str] | None = None,
+    override: Reason | None = None,
+    licence: Annotated[str, Field(min_length=1)] = "not stated",
 ) -> Any:
     """Measure agreement, judge the gates, decide a consensus, build pairs, write their card.
 
@@ -66,18 +80,14 @@ def soli_nightly(
             measured = agree(settings)
             if override is None:
                 stop_at_gate(measured)
-            known = _known(settings)
             built, pair_set = build_pairs(settings, changes or [], override)
-            text = write_card(settings, pair_set, licence)
+            text = describe(settings, pair_set, licence)
+            path = settings.home / "cards" / f"{built.pair_set_id}.md"
+            _publish(settings, built, pair_set, text, new=not path.exists())
+            keep_card(path, text)
     except PlatformError as error:
         return failed(error)
-    _publish(settings, built, pair_set, text, new=built.pair_set_id not in known)
     return {"pair_set_id": built.pair_set_id, "digest": built.digest, "counts": built.counts}
-
-
-def _known(settings: Settings) -> set[str]:
-    """Pair sets that are there already."""
-    return set(settings.store.query("SELECT pair_set_id FROM pair_sets")["pair_set_id"].to_pylist())
 
 
 def _publish(settings: Settings, built: Built, pair_set: PairSet, text: str, *, new: bool) -> None:

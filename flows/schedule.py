@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from prefect import flow, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
+from pydantic import Field
 
 from annotation.client import Client, Project
 from annotation.transport import Unreachable
@@ -87,7 +88,7 @@ def commit(settings: Settings, pulled: annotate.Pulled) -> Ingested:
 
 
 @flow(name=KEY, description=WHAT, log_prints=False, persist_result=False)
-def soli_ingest(project: int | None = None, full: bool = False) -> Any:
+def soli_ingest(project: Annotated[int, Field(ge=1)] | None = None, full: bool = False) -> Any:
     """Pull label events from Label Studio.
 
     Args:

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 
-import httpx
 from prefect import serve as serve_deployments
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.schedules import construct_schedule
 from prefect.deployments.runner import RunnerDeployment
-from prefect.exceptions import PrefectException
 from prefect.types.entrypoint import EntrypointType
 
 from flows.beats import home_tag
 from flows.console import say
 from flows.deployments import DEPLOYMENTS, TAGS, Deployed, on_new_pairs
-from flows.prefect_server import check_server
+from flows.flow_run import now
+from flows.prefect_server import NO_ANSWER, away, check_server
 from flows.watching import watch
 from warehouse.errors import SettingsError
 
+AWAY_SECONDS = 2.0  # between questions to a server that is away
 PAUSE_SECONDS = (0.5, 1.0, 2.0, 4.0)  # between attempts to pause at the end
 
 
@@ -57,10 +60,14 @@ def serve(
         say(f"serving {full}, {_words(each, line)}", "serve.begun", deployment=full)
     say("Ctrl-C ends it and pauses the schedules")
     ended = threading.Event()
-    watcher = threading.Thread(target=watch, args=(home, ended), daemon=True)
-    watcher.start()
-    serve_deployments(*deployments, print_starting_message=False)
-    ended.set()
+    threading.Thread(target=watch, args=(home, ended), daemon=True).start()
+    try:
+        while not _served(deployments):
+            _wait()
+    except KeyboardInterrupt:
+        say("interrupted while Prefect was away")
+    finally:
+        ended.set()
     for deployment in deployments:
         _pause(f"{deployment.flow_name}/{name}")
     say("stopped; the schedules are paused", "serve.ended")
@@ -113,6 +120,42 @@ def _deployment(
     return made
 
 
+def _served(deployments: Sequence[RunnerDeployment]) -> bool:
+    """Serve until interrupted, or until the Prefect server is away: whether it was the former.
+
+    Prefect gives up after three questions without an answer, and prints their tracebacks.
+    """
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+        try:
+            serve_deployments(*deployments, print_starting_message=False)
+        except SystemExit:  # how Prefect answers SIGTERM
+            return True
+        except Exception as error:
+            if not _is_outage(error):
+                raise
+            return False
+    return True
+
+
+def _is_outage(error: BaseException) -> bool:
+    """Whether all that went wrong is that the server did not answer."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(_is_outage, error.exceptions))
+    return isinstance(error, NO_ANSWER) or "exceeded error threshold" in str(error)
+
+
+def _wait() -> None:
+    """Wait until the Prefect server answers again.
+
+    Raises: KeyboardInterrupt for Ctrl-C and SIGTERM.
+    """
+    say(f"{now()} Prefect is away; serving goes on when it answers", "serve.away", level="warning")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # Prefect's needs its loop
+    while away() is not None:
+        time.sleep(AWAY_SECONDS)
+    say(f"{now()} Prefect answers again", "serve.begun")
+
+
 def _pause(deployment: str) -> None:
     """Pause a deployment that is not: Prefect tries once while it ends, and a busy server refuses.
 
@@ -126,7 +169,7 @@ def _pause(deployment: str) -> None:
                 if not found.paused:
                     client.pause_deployment(found.id)
                 return
-        except (httpx.HTTPError, PrefectException) as error:
+        except NO_ANSWER as error:
             refused = error
             time.sleep(seconds)
     raise SettingsError(

@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import Literal
 from uuid import UUID
 
-import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import FlowRun, State, StateType
-from prefect.exceptions import ObjectNotFound, PrefectException
+from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Crashed, Scheduled
 
 from flows.beats import FOLDER, Beat, beats, forget, home_tag, tell_once
 from flows.console import say
 from flows.flow_run import RUN_HANGS, RUN_LOST, emit, now
+from flows.prefect_server import NO_ANSWER
 from warehouse.errors import StoreError
 from warehouse.lease import lease
 
@@ -32,7 +32,6 @@ EVERY_SECONDS = 15.0
 MOST_RUNS = 3  # a run that dies again and again is not resumed after so many
 GRACE = timedelta(minutes=2)  # from a run's start in Prefect to its first heartbeat
 UNDER_WAY = (StateType.RUNNING, StateType.PENDING, StateType.CANCELLING)
-NO_ANSWER = (httpx.HTTPError, PrefectException)
 Outcome = Literal["resumed", "crashed", "cancelled", "hangs"]
 
 

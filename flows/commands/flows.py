@@ -77,12 +77,15 @@ def run(
     if name is not Name.ingest and (project is not None or full):
         raise typer.BadParameter("--project and --full are of ingest")
     _prepared(context)
-    if name is Name.measure:
-        _measure(json=json)
-    elif name is Name.ingest:
-        _ingest(project, full=full, json=json)
-    else:
-        _other(name, json=json)
+    from flows.prefect_server import recorded
+
+    with recorded():
+        if name is Name.measure:
+            _measure(json=json)
+        elif name is Name.ingest:
+            _ingest(project, full=full, json=json)
+        else:
+            _other(name, json=json)
 
 
 def _ingest(project: int | None, *, full: bool, json: bool) -> None:

@@ -2,21 +2,31 @@
 
 import http.server
 import json
+import os
 import shutil
 import threading
+import tomllib
 
+import httpx
 import psutil
 import pytest
 import yaml
 
 from flows.beats import beats
+from flows.pair import newest_pair_set
 from flows.settings import Settings
-from warehouse.lease import lease
+from warehouse.store import Store
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.xdist_group("prefect")]
 
 STRICT = "[[gates]]\nthreshold = 0.9\n"
 NEVER = "0 2 29 2 *"  # in the night of a leap day
+OFTEN = "* * * * * */20"  # Prefect knows seconds, as a sixth field: nobody waits for the minute
+REASON = "a test"
+NIGHTS = {
+    "deployments": {"name": {"any_": ["nights"]}},
+    "flows": {"name": {"any_": ["soli-nightly"]}},
+}
 
 
 class Receiver(http.server.BaseHTTPRequestHandler):
@@ -101,11 +111,7 @@ def stage(small_home, tmp_path_factory, prefect_api, process):
 @pytest.fixture(scope="module")
 def nights(ask):
     """Function that finds the runs of the night's deployment."""
-    which = {
-        "deployments": {"name": {"any_": ["nights"]}},
-        "flows": {"name": {"any_": ["soli-nightly"]}},
-    }
-    return lambda: ask("/flow_runs/filter", **which)
+    return lambda: ask("/flow_runs/filter", **NIGHTS)
 
 
 def artifacts(ask, run):
@@ -121,7 +127,7 @@ def test_a_scheduled_night_stops_at_the_gate_with_an_artifact_and_a_notification
     stage, automations, nights, ask, until
 ):
     folder, serve = stage
-    with serve("* * * * *"):
+    with serve(OFTEN):
         (run, *_) = until(
             lambda: [run for run in nights() if run["state_type"] == "FAILED"], "a night"
         )
@@ -154,20 +160,39 @@ def kill(process):
     process.wait()
 
 
-def test_a_run_that_was_killed_is_found_marked_told_and_resumed(
-    stage, automations, nights, ask, until
+@pytest.fixture(scope="module")
+def undisturbed(small_home, tmp_path_factory):
+    """The set that the night builds where nothing disturbs it, and no Prefect is near."""
+    from flows.measure import build, measure
+    from flows.pair import build as build_set
+    from flows.pair import recipe_of
+
+    folder = tmp_path_factory.mktemp("undisturbed")
+    shutil.copytree(small_home, folder / "home", symlinks=True)
+    settings = Settings(home=folder / "home", gates=tuple(tomllib.loads(STRICT)["gates"]))
+    store = settings.store
+    measure(settings, store)
+    build(settings, store)
+    return build_set(settings, store, recipe_of(settings, store), override=REASON)[0]
+
+
+def test_a_run_that_was_killed_is_found_marked_told_and_resumed_to_the_same_digests(
+    stage, undisturbed, automations, nights, *, ask, until, files
 ):
     folder, serve = stage
     home = folder / "home"
-    with serve(NEVER) as running, lease(home / "writer.lock", "a test", wait=60):
-        flow = {"flows": {"name": {"any_": ["soli-nightly"]}}}
-        (deployment,) = until(lambda: ask("/deployments/filter", **flow), "the deployment")
-        parameters = {"override": "a test"}
-        made = ask(f"/deployments/{deployment['id']}/create_flow_run", parameters=parameters)
-        until(lambda: [b for b in beats(home) if b.run_id == made["id"] and b.alive], "a beat")
+    card = home / "cards" / f"{undisturbed.pair_set_id}.md"
+    card.parent.mkdir()
+    os.mkfifo(card.with_suffix(".part"))  # who writes it waits until somebody reads
+    with serve(NEVER) as running:
+        (deployment,) = until(lambda: ask("/deployments/filter", **NIGHTS), "the deployment")
+        asked = {"parameters": {"override": REASON}}
+        made = ask(f"/deployments/{deployment['id']}/create_flow_run", **asked)
+        until(lambda: "soli-card" in artifacts(ask, made), "the artifacts")
         kill(running)
-    (beat,) = (b for b in beats(home) if b.run_id == made["id"])
-    assert not beat.alive
+    card.with_suffix(".part").unlink()
+    (beat,) = beats(home)
+    assert (beat.run_id, beat.alive) == (made["id"], False)
 
     def run():
         return next(each for each in nights() if each["id"] == made["id"])
@@ -181,16 +206,18 @@ def test_a_run_that_was_killed_is_found_marked_told_and_resumed(
     assert beats(home) == []
     wanted = f"Soli: run {run()['name']} resumed"
     until(lambda: wanted in subjects(automations), "the notification")
-    pages = artifacts(ask, run())
-    assert {"soli-measure", "soli-pairs", "soli-card"} <= set(pages)
-    assert "Licence: not stated" in pages["soli-card"]
-    assert "data:image/svg+xml;base64," in pages["soli-pairs"]
-    assert list((home / "cards").glob("*.md"))
+    again = newest_pair_set(Store(home))
+    assert again["pair_set_id"] == undisturbed.pair_set_id
+    assert again["digest"] == undisturbed.digest
+    tables = {name for name in files(undisturbed.path) if name.endswith(".parquet")}
+    assert tables
+    assert all(files(again["path"])[name] == files(undisturbed.path)[name] for name in tables)
+    assert "Licence: not stated" in card.read_text()
+    assert "data:image/svg+xml;base64," in artifacts(ask, run())["soli-pairs"]
 
 
 def states_of(ask, run_id):
     """States of a run, the oldest first; the API lists them by GET alone."""
-    import httpx
     from prefect.settings import PREFECT_API_URL
 
     answer = httpx.get(
@@ -201,8 +228,9 @@ def states_of(ask, run_id):
 
 
 def test_a_training_may_be_started_by_a_new_pair_set_but_is_not_unless_asked(stage, ask):
-    flow = {"flows": {"name": {"any_": ["soli-train"]}}}
-    (deployment,) = ask("/deployments/filter", **flow)
+    (deployment,) = ask(
+        "/deployments/filter", **NIGHTS | {"flows": {"name": {"any_": ["soli-train"]}}}
+    )
     assert all(
         field["description"]
         for field in deployment["parameter_openapi_schema"]["properties"].values()
@@ -255,19 +283,6 @@ def test_a_block_for_notifications_that_is_not_there_is_named(in_prefect):
         notify("slack-webhook/nobody", timedelta(minutes=30))
 
 
-@pytest.mark.parametrize("command", [("serve",), ("watch",), ("notify", "slack-webhook/team")])
-def test_a_prefect_server_that_is_away_is_one_clear_line(soli, monkeypatch, settings, command):
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-
-    monkeypatch.setenv("SOLI_HOME", str(settings.home))  # commands set it: put back after the test
-    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
-        code, _, told = soli("flows", *command)
-    assert code == 1
-    (line,) = told.splitlines()
-    assert "no Prefect server answers at PREFECT_API_URL" in line
-    assert "start it with `prefect server start`" in line
-
-
 def test_the_file_for_work_pools_says_what_is_served():
     from pathlib import Path
 
@@ -292,3 +307,50 @@ def test_the_file_for_work_pools_says_what_is_served():
     assert trigger["name"] == wanted.name
     assert set(trigger["expect"]) == wanted.expect
     assert (trigger["enabled"], trigger["parameters"]) == (False, wanted.parameters)
+
+
+@pytest.mark.parametrize(
+    ("flow", "parameters"),
+    [
+        ("soli-train", {"seed": -1}),
+        ("soli-train", {"processes": 0}),
+        ("soli-train", {"changes": "loss.margin=2"}),
+        ("soli-train", {"sede": 1}),
+        ("soli-nightly", {"override": " "}),
+        ("soli-nightly", {"licence": ""}),
+    ],
+)
+def test_a_parameter_that_makes_no_sense_is_refused_before_a_run_is_made(
+    stage, ask, prefect_api, flow, parameters
+):
+    which = {"flows": {"name": {"any_": [flow]}}, "deployments": {"name": {"any_": ["nights"]}}}
+    (deployment,) = ask("/deployments/filter", **which)
+    url = f"{prefect_api}/deployments/{deployment['id']}/create_flow_run"
+    answer = httpx.post(url, json={"parameters": parameters}, trust_env=False)
+    assert answer.status_code in {409, 422}, answer.text
+    assert next(iter(parameters)) in answer.text
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "words"),
+    [
+        ("train", {"recipe": "nope"}, "no recipe 'nope'; the recipes are "),
+        ("train", {"changes": ["loss.margni=2"]}, "loss.margin"),
+        ("train", {"changes": ["seed=2"]}, "--seed says it"),
+        ("train", {"pair_set": "../../x"}, "no pair set '../../x'"),
+        ("train", {"recipe": "paper-1b", "base_model": "/nowhere"}, "/nowhere"),
+        ("nightly", {"override": REASON, "changes": ["sede = 7"]}, "sede"),
+        ("nightly", {"override": REASON, "changes": ["seed ="]}, "seed ="),
+        ("score-back", {"model": "../x"}, "no model '../x'"),
+    ],
+)
+def test_a_parameter_that_the_run_alone_can_judge_fails_it_with_one_line(
+    in_prefect, small, monkeypatch, *, name, parameters, words
+):
+    from flows.deployments import DEPLOYMENTS
+
+    monkeypatch.setenv("SOLI_HOME", str(small.home))
+    state = DEPLOYMENTS[name].flow(**parameters, return_state=True)
+    assert state.name == "Failed"
+    assert words in state.message
+    assert "\n" not in state.message
