@@ -6,6 +6,7 @@ time together and not one after another. Nothing heavy is imported, and nothing 
 
 from __future__ import annotations
 
+import errno
 import queue
 import shutil
 import sys
@@ -23,6 +24,7 @@ import httpx
 from annotation.health import Health, look
 from annotation.server import running
 from annotation.transport import server_time
+from flows.beats import beats
 from flows.settings import CHECKOUT, Settings, chromium, prefect_api_url
 from flows.versions import installed, locked, outside, ranges
 from warehouse.errors import PlatformError, one_line
@@ -114,7 +116,8 @@ def storage(settings: Settings) -> Iterator[Check]:
         with TemporaryFile(dir=there):
             pass
     except OSError as error:
-        step = "mend its permissions, or name another folder with --home"
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        step = "make room" if full else "mend its permissions, or name another folder with --home"
         yield Check("home", "fail", f"{there} cannot be written ({error.strerror})", step)
     else:
         yield Check("home", "ok", f"{home} is writable" if there == home else f"{home} can be made")
@@ -122,6 +125,18 @@ def storage(settings: Settings) -> Iterator[Check]:
     state: State = "fail" if free < TOO_LITTLE else "warn" if free < LITTLE else "ok"
     step = "" if state == "ok" else "make room; `soli warehouse compact` removes files out of use"
     yield Check("disk", state, f"{free / GIB:.1f} GiB free at {there}", step)
+
+
+def runs(settings: Settings) -> Iterator[Check]:
+    """Whether a flow's run in this home died without anybody looking after it, or hangs."""
+    found = beats(settings.home)
+    dead = sum(not beat.alive for beat in found)
+    stuck = sum(beat.hangs for beat in found)
+    if dead or stuck:
+        step = "look at them with `soli flows watch --dry-run`; without it dead ones are resumed"
+        yield Check("runs", "warn", f"{dead} died, {stuck} give no sign of progress", step)
+    else:
+        yield Check("runs", "ok", f"{len(found)} going on" if found else "none going on")
 
 
 def tables(settings: Settings) -> Iterator[Check]:
@@ -214,6 +229,7 @@ CHECKS: Mapping[str, Callable[[Settings], Iterator[Check]]] = {
     "versions": versions,
     "home": storage,
     "tables": tables,
+    "runs": runs,
     "label studio": label_studio,
     "prefect": prefect,
     "chromium": browser,

@@ -21,7 +21,7 @@ from prefect.states import Failed
 
 from flows.beats import beating
 from flows.console import say
-from flows.logs import safe
+from flows.logs import redacted, safe
 from flows.prefect_server import is_named
 from flows.settings import Settings, load
 from flows.unsaid import turn_on_where_asked
@@ -49,13 +49,16 @@ def running(flow: str) -> Iterator[Settings]:
 
 
 def failed(error: PlatformError) -> State[Any]:
-    """State that says in one line what went wrong; who called the flow gets the error itself."""
+    """State that says in one line what went wrong; who called the flow gets the error itself.
+
+    Prefect keeps the line, and shows it to everybody: without secrets and media.
+    """
     stop = isinstance(error, GateStop)
     say(
         f"{now()} {'stopped' if stop else 'failed'}: {error}",
         "run.stopped" if stop else "run.failed",
     )
-    return Failed(message=str(error), data=error)
+    return Failed(message=redacted(str(error)), data=error)
 
 
 def emit(event: str, about: str, **payload: object) -> None:

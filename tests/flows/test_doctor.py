@@ -1,15 +1,21 @@
 """The doctor: what is not well is named with the next step, in three seconds, whatever hangs."""
 
+import errno
+import http.server
 import json
+import os
 import socket
+import threading
 import time
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 from packaging.specifiers import SpecifierSet
 from pydantic import SecretStr
 
 from flows import doctor
+from flows.beats import beating
 from flows.doctor import examine
 from flows.versions import installed, locked, outside, ranges
 
@@ -110,6 +116,131 @@ def test_a_package_within_its_range_but_not_as_locked_is_a_warning(settings, mon
     check = found(settings)["versions"]
     assert check.state == "warn"
     assert "(2.0.99)" in check.found
+
+
+class Stub(http.server.BaseHTTPRequestHandler):
+    """Says what the server's `answers` hold for a path, at the server's own time."""
+
+    def do_GET(self):
+        status, body = self.server.answers.get(self.path, (404, "{}"))
+        self.send_response_only(status)
+        self.send_header("Date", format_datetime(datetime.now(UTC) + self.server.ahead, True))
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    do_POST = do_GET  # noqa: N815
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def stub(settings, monkeypatch):
+    """A server that is Label Studio and Prefect in one; and settings that name it."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stub) as server:
+        server.ahead = timedelta()
+        server.answers = {
+            "/api/version": (200, '{"release": "1.23.2"}'),
+            "/api/current-user/whoami": (200, "{}"),
+            "/api/health": (200, "true"),
+            "/api/admin/version": (200, f'"{installed(["prefect"])["prefect"]}"'),
+        }
+        server.url = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        monkeypatch.setenv("PREFECT_API_URL", f"{server.url}/api")
+        named = {"label_studio_url": server.url, "label_studio_api_key": SecretStr("k" * 40)}
+        yield server, settings.model_copy(update=named)
+        server.shutdown()
+        thread.join()
+
+
+def test_servers_that_are_well_are_five_lines_without_a_step(stub):
+    _, settings = stub
+    checks = found(settings)
+    well = {"label studio", "token", "clock of label studio", "prefect", "clock of prefect"}
+    assert all(checks[what].state == "ok" and not checks[what].step for what in well)
+
+
+@pytest.mark.parametrize(
+    ("path", "answer", "what", "state", "said", "step"),
+    [
+        ("/api/current-user/whoami", (401, "{}"), "token", "fail", "refused", "Account & Settings"),
+        ("/api/version", (200, "<html>"), "label studio", "fail", "as no Label Studio", "URL"),
+        ("/api/version", (502, "{}"), "label studio", "fail", "502", "correct LABEL_STUDIO_URL"),
+        ("/api/health", (500, "{}"), "prefect", "fail", "500", "server's log"),
+        ("/api/admin/version", (200, '"2.20.1"'), "prefect", "warn", "2.20.1", "minor version"),
+        ("/api/admin/version", (404, "{}"), "prefect", "warn", "unknown", "minor version"),
+    ],
+)
+def test_a_server_that_is_not_well_names_the_next_step(
+    stub, path, answer, what, *, state, said, step
+):
+    server, settings = stub
+    server.answers[path] = answer
+    check = found(settings)[what]
+    assert check.state == state
+    assert said in check.found
+    assert step in check.step
+    assert "k" * 40 not in str(check)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "state", "said"),
+    [(60, "warn", "ours is 60 s behind"), (-60, "warn", "ahead"), (900, "fail", "behind")],
+)
+def test_a_server_with_another_time_is_told_with_the_way_to_mend_it(stub, seconds, state, said):
+    server, settings = stub
+    server.ahead = timedelta(seconds=seconds)
+    checks = found(settings)
+    for what in ("clock of label studio", "clock of prefect"):
+        assert checks[what].state == state
+        assert said.split()[-1] in checks[what].found
+        assert "NTP" in checks[what].step
+
+
+@pytest.mark.parametrize(
+    ("number", "step"), [(errno.ENOSPC, "make room"), (errno.EROFS, "mend its permissions")]
+)
+def test_a_home_that_cannot_be_written_says_what_to_do(settings, monkeypatch, number, step):
+    def refuses(**options):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(doctor, "TemporaryFile", refuses)
+    check = found(settings)["home"]
+    assert check.state == "fail"
+    assert os.strerror(number) in check.found
+    assert check.step.startswith(step)
+
+
+def test_a_package_that_is_too_old_fails_with_the_command_that_mends_it(settings, monkeypatch):
+    wanted = ranges() | {"duckdb": SpecifierSet(">=99")}
+    monkeypatch.setattr(doctor, "ranges", lambda: wanted)
+    check = found(settings)["versions"]
+    assert check.state == "fail"
+    assert "needed is >=99" in check.found
+    assert check.step.startswith("run `make`")
+
+
+def test_tables_that_are_damaged_are_a_failure_with_a_step(settings):
+    log = settings.home / "tables" / "label_events" / "_delta_log"
+    log.mkdir(parents=True)
+    (log / f"{0:020}.json").write_text("damaged")
+    check = found(settings)["tables"]
+    assert check.state == "fail"
+    assert check.step
+
+
+def test_a_run_that_died_or_hangs_is_a_warning(settings):
+    assert found(settings)["runs"].found == "none going on"
+    settings.home.mkdir()
+    with beating(settings.home, "soli-ingest", "one"):
+        assert found(settings)["runs"].found == "1 going on"
+    (settings.home / "beats" / "two.lock").write_text('{"pid": 1, "for": "soli-ingest"}')
+    check = found(settings)["runs"]
+    assert (check.state, check.found) == ("warn", "1 died, 0 give no sign of progress")
+    assert "soli flows watch" in check.step
 
 
 @pytest.mark.server

@@ -190,6 +190,7 @@ def deployment(ask, prefect_api, process, until, *, tmp_path_factory, label_stud
         "PREFECT_API_URL": prefect_api,
         "PREFECT_HOME": str(folder / "prefect"),
         "PREFECT_RUNNER_POLL_FREQUENCY": "1",
+        "SOLI_LOG_JSON": "true",
     }
     with process(*command, folder=folder, **secrets) as running:
         name = {
@@ -247,8 +248,18 @@ def test_an_interrupt_ends_serving_and_pauses_the_schedule(deployment):
     _, folder, running, again = deployment
     running.send_signal(signal.SIGINT)
     assert running.wait(SECONDS) == 0, (folder / "out").read_text()
-    assert "stopped; the schedules are paused" in (folder / "out").read_text()
     assert again()["paused"]
+
+
+def test_all_that_serving_and_its_runs_said_is_log_lines_without_secrets_people_and_media(
+    deployment, label_studio
+):
+    out = (deployment[1] / "out").read_text()
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert {"serve.begun", "ingest.pulled", "serve.ended"} <= {line["event"] for line in lines}
+    assert lines[-1]["message"] == "stopped; the schedules are paused"
+    for private in (label_studio.token, label_studio.username, "clips.example", "soli.invalid"):
+        assert private not in out
 
 
 @pytest.fixture

@@ -23,6 +23,8 @@ STRICT = "[[gates]]\nthreshold = 0.9\n"
 NEVER = "0 2 29 2 *"  # in the night of a leap day
 OFTEN = "* * * * * */20"  # Prefect knows seconds, as a sixth field: nobody waits for the minute
 REASON = "a test"
+TOKEN = "s3cret-t0ken-nobody-may-see"
+PRIVATE = (TOKEN, TOKEN[::-1], "Annabella", "Quist", "private.example", ".mp4", "local-files")
 NIGHTS = {
     "deployments": {"name": {"any_": ["nights"]}},
     "flows": {"name": {"any_": ["soli-nightly"]}},
@@ -307,6 +309,42 @@ def test_the_file_for_work_pools_says_what_is_served():
     assert trigger["name"] == wanted.name
     assert set(trigger["expect"]) == wanted.expect
     assert (trigger["enabled"], trigger["parameters"]) == (False, wanted.parameters)
+
+
+def test_neither_log_lines_nor_prefect_hold_secrets_people_or_media_after_a_whole_run(
+    in_prefect, soli, settings, export, monkeypatch, *, tasks, ask
+):
+    for task in tasks:
+        for annotation in task["annotations"]:
+            person = annotation["completed_by"]
+            name = {"first_name": f"Annabella{person}", "last_name": f"Quist{person}"}
+            email = f"bella{person}@private.example"
+            annotation["completed_by"] = {"id": person, "email": email, **name}
+    monkeypatch.setenv("LABEL_STUDIO_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", TOKEN)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", TOKEN[::-1])
+    monkeypatch.setenv("SOLI_HOME", str(settings.home))
+    export = export(tasks)
+    before = {found["id"] for found in ask("/artifacts/filter")}
+    commands = (
+        (0, "ingest", "--export", export),
+        (1, "ingest", "--export", export.with_name("Annabella11's-bella11@private.example.json")),
+        (0, "flows", "run", "nightly"),
+        (1, "flows", "run", "ingest"),  # nobody listens
+        (1, "flows", "run", "train"),  # the clips are no local files
+        (1, "flows", "run", "score-back"),
+        (1, "doctor"),
+    )
+    for code, *command in commands:
+        ended, _, said = soli("--log-json", *command)
+        assert ended == code, said
+        assert said or command == ["doctor"]
+        assert all(json.loads(line)["level"] for line in said.splitlines())
+        assert not [word for word in PRIVATE if word in said], command
+    made = [found for found in ask("/artifacts/filter") if found["id"] not in before]
+    assert {"soli-measure", "soli-pairs", "soli-card"} <= {found["key"] for found in made}
+    kept = json.dumps([made, ask("/flow_runs/filter"), ask("/logs/filter")])
+    assert not [word for word in PRIVATE if word in kept]
 
 
 @pytest.mark.parametrize(
