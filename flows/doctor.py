@@ -98,9 +98,13 @@ def versions(_settings: Settings) -> Iterator[Check]:
         yield Check("versions", "fail", "; ".join(wrong), step)
         return
     pins = locked(CHECKOUT / "constraints.txt")
-    other = [f"{name} {have[name]} ({pins[name]})" for name in have if have[name] != pins.get(name)]
+    other = [
+        f"{name} {found} ({pins.get(name, 'not in it')})"
+        for name, found in have.items()
+        if found != pins.get(name)
+    ]
     if pins and other:
-        words = f"within the ranges, but not as locked: {', '.join(other)}"
+        words = f"within the ranges, but not as in constraints.txt: {', '.join(other)}"
         step = "files are the same to the byte under constraints.txt alone; run `make` for that"
         yield Check("versions", "warn", words, step)
         return

@@ -30,7 +30,7 @@ from warehouse.lease import lease
 
 EVERY_SECONDS = 15.0
 MOST_RUNS = 3  # a run that dies again and again is not resumed after so many
-GRACE = timedelta(minutes=2)  # from a run's start in Prefect to its first heartbeat
+GRACE = timedelta(minutes=5)  # from a run's start in Prefect to its first heartbeat
 UNDER_WAY = (StateType.RUNNING, StateType.PENDING, StateType.CANCELLING)
 Outcome = Literal["resumed", "crashed", "cancelled", "hangs"]
 

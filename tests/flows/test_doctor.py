@@ -116,6 +116,8 @@ def test_a_package_within_its_range_but_not_as_locked_is_a_warning(settings, mon
     check = found(settings)["versions"]
     assert check.state == "warn"
     assert "(2.0.99)" in check.found
+    assert "(not in it)" in check.found
+    assert "make" in check.step
 
 
 class Stub(http.server.BaseHTTPRequestHandler):

@@ -294,7 +294,8 @@ def test_the_file_for_work_pools_says_what_is_served():
     rows = yaml.safe_load(file.read_text())["deployments"]
     assert [row["entrypoint"] for row in rows] == [each.entrypoint for each in DEPLOYMENTS.values()]
     for row, spec in zip(rows, DEPLOYMENTS.values(), strict=True):
-        assert row["name"] == "soli"
+        assert row["name"] == row["work_pool"]["name"] == "soli"
+        assert row["work_pool"]["job_variables"]["working_dir"] == "{{ $PWD }}"  # has soli.toml
         assert row["description"] == spec.flow.description
         assert row["tags"] == TAGS
         assert row["concurrency_limit"] == {
