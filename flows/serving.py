@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -59,6 +61,7 @@ def serve(
         full = f"{deployment.flow_name}/{name}"
         say(f"serving {full}, {_words(each, line)}", "serve.begun", deployment=full)
     say("Ctrl-C ends it and pauses the schedules")
+    _hush()
     ended = threading.Event()
     threading.Thread(target=watch, args=(home, ended), daemon=True).start()
     try:
@@ -135,6 +138,12 @@ def _served(deployments: Sequence[RunnerDeployment]) -> bool:
                 raise
             return False
     return True
+
+
+def _hush() -> None:
+    """What Prefect's runner leaves undone where it ends in a hurry is no news to anybody."""
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", "coroutine 'Runner", RuntimeWarning)
 
 
 def _is_outage(error: BaseException) -> bool:

@@ -10,8 +10,9 @@ from flows.commands.common import Json, settings_of
 def doctor(context: typer.Context, *, json: Json = False) -> None:
     """Look whether everything is in place, and say the next step where it is not.
 
-    Versions, home, disk, tables, Label Studio with token and clock, Prefect, Chromium. Takes at
-    most three seconds; writes nothing. Each line says ok, warn or fail; exits 1 where one fails.
+    Versions, home, disk, tables, runs, Label Studio with token and clock, Prefect with clock,
+    Chromium. Takes three seconds at most; writes nothing. Each line says ok, warn or fail; exits 1
+    where one fails.
 
     \b
     Examples:
