@@ -33,6 +33,7 @@ class FilesScored:
     """Entries that were scored with an empty prompt."""
     reference: str | None
     """What the standardised rewards stand against; None: the model has no reference."""
+    reference_items: int
     bad: list[Row]
     """line, item_id, path and reason of each entry that has no reward."""
 
@@ -81,6 +82,7 @@ def score_files(
         kept=len(keys) - len(missing),
         without_prompt=sum(not each.prompt for each in good),
         reference=against.of if against else None,
+        reference_items=against.items if against else 0,
         bad=bad,
     )
 

@@ -15,6 +15,7 @@ from itertools import islice
 from training.config import TrainConfig
 from training.data import Block, Ints, PairSplit, plan_batches, plan_blocks, plan_pairs
 from warehouse.errors import TrainingError
+from warehouse.wording import counted
 
 
 def micro_batches(
@@ -45,9 +46,10 @@ def check_shares(accumulation: int, world: int) -> None:
     Raises: TrainingError where they cannot.
     """
     if accumulation % world:
+        taken = counted(accumulation, "micro-batch", "micro-batches")
         enough = math.ceil(accumulation / world) * world
         raise TrainingError(
-            f"an optimiser step takes {accumulation} micro-batches (batch.accumulation), which"
+            f"an optimiser step takes {taken} (batch.accumulation), which"
             f" {world} processes cannot share out evenly; take a number that divides"
             f" {accumulation}, or --set batch.accumulation={enough}"
         )

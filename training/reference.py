@@ -89,6 +89,11 @@ class Reference:
     """The set, in words for people: `validation`, or the list that was scored."""
     dimensions: Mapping[str, Spread]
 
+    @property
+    def items(self) -> int:
+        """Fewest items of a dimension."""
+        return min((spread.items for spread in self.dimensions.values()), default=0)
+
     @classmethod
     def build(cls, model_id: str, of: str, rewards: Mapping[str, ArrayLike]) -> Reference:
         """Of the rewards in each dimension.

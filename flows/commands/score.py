@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from flows.commands.common import DryRun, Json, settings_of
+from warehouse.wording import counted
 
 if TYPE_CHECKING:
     from flows.score_files import FilesScored
@@ -18,6 +19,7 @@ GO_TOGETHER = (
     "--list or --folder, one of them, goes with --out FILE, with --model or --checkpoint, and"
     " without --push"
 )
+FEW_ITEMS = 30  # of a reference: below, its mean and spread are little more than chance
 MOST_SHOWN = 10  # bad videos named on stderr; all stand in FILE.errors
 
 Model = Annotated[
@@ -215,6 +217,12 @@ def _show(found: FilesScored) -> None:
         say(f"{found.without_prompt} entries have no prompt: the template holds an empty one")
     if found.reference is None:
         say("the model has no reference: run this with --reference on videos you know")
+    elif found.reference_items < FEW_ITEMS:
+        items = counted(found.reference_items, "item", "items")
+        say(
+            f"the reference {found.reference} has {items}: standardised rewards and percentiles are"
+            " coarse; run this with --reference on more"
+        )
     row = {
         "model_id": found.model_id,
         "entries": found.entries,

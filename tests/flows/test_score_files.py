@@ -254,7 +254,7 @@ def test_a_reference_is_made_of_a_list_and_kept_beside_the_model(
 ):
     entries = read_folder(clips)
     made = score_files(checkpoint, entries, tmp_path / "known.jsonl", reference="clips")
-    assert made.reference == "clips"
+    assert (made.reference, made.reference_items) == ("clips", len(entries))
     rows = rows_of(tmp_path / "known.jsonl")
     for name in {row["dimension"] for row in rows}:
         mine = [row for row in rows if row["dimension"] == name]

@@ -53,6 +53,15 @@ def test_every_stage_on_one_or_two_processes_draws_the_same_curve(world, stage, 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("stage", [0, 1])
+def test_in_bf16_a_run_learns_as_in_fp32_with_and_without_zero(world, stage):
+    folder, run, alone = world
+    job = job_of(folder, f"bf16_{stage}", at(run, stage, "bf16"))
+    together(job, 1)
+    assert difference(alone, curve(job)) < 0.01
+
+
+@pytest.mark.slow
 def test_killed_with_zero_3_a_run_goes_on_past_a_new_best_model_to_the_same_weights(world):
     folder, run, _ = world
     run = at(replace(run, evaluate_every=LOOK), 3, "fp32")
