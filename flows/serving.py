@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 
+import httpx
 from prefect import serve as serve_deployments
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.schedules import construct_schedule
@@ -26,6 +27,8 @@ from flows.prefect_server import NO_ANSWER, away, check_server
 from flows.watching import watch
 from warehouse.errors import SettingsError
 
+BANNED = "/%&<>"  # in names, by Prefect
+GIVEN_UP = ("exceeded error threshold", "Failed to reach API")  # its words, in a RuntimeError
 AWAY_SECONDS = 2.0  # between questions to a server that is away
 PAUSE_SECONDS = (0.5, 1.0, 2.0, 4.0)  # between attempts to pause at the end
 
@@ -45,22 +48,32 @@ def serve(
     chosen: keys of DEPLOYMENTS. seconds, cron: schedule of the pulls, one of them or neither.
     nightly: cron line of the night's work. train_on_pairs: each new pair set starts a training.
     Runs that died in this home are looked for meanwhile, and resumed.
-    Raises: SettingsError where a schedule is none, no Prefect server is named, or none answers.
+    Raises: SettingsError where the name or a schedule is none, no Prefect server is named, or none
+        answers.
     """
-    made = []
-    for key in chosen:
-        spec = DEPLOYMENTS[key]
-        when = _schedule(key, spec, seconds, cron, nightly)
-        made.append((key, *when, spec))
+    if not name.strip() or set(name) & set(BANNED):
+        raise SettingsError(f"{name!r} is no name of deployments; it has none of {BANNED}")
+    made = [
+        (DEPLOYMENTS[key], *_schedule(key, DEPLOYMENTS[key], seconds, cron, nightly))
+        for key in chosen
+    ]
     check_server()
     deployments = [
         _deployment(spec, name, each, line, home_tag(home), train_on_pairs=train_on_pairs)
-        for _, each, line, spec in made
+        for spec, each, line in made
     ]
-    for (_, each, line, _), deployment in zip(made, deployments, strict=True):
+    for (_, each, line), deployment in zip(made, deployments, strict=True):
         full = f"{deployment.flow_name}/{name}"
         say(f"serving {full}, {_words(each, line)}", "serve.begun", deployment=full)
     say("Ctrl-C ends it and pauses the schedules")
+    _until_interrupted(home, deployments)
+    for deployment in deployments:
+        _pause(f"{deployment.flow_name}/{name}")
+    say("stopped; the schedules are paused", "serve.ended")
+
+
+def _until_interrupted(home: Path, deployments: Sequence[RunnerDeployment]) -> None:
+    """Serve, and look for dead runs meanwhile; where Prefect goes away, wait for it."""
     _hush()
     ended = threading.Event()
     threading.Thread(target=watch, args=(home, ended), daemon=True).start()
@@ -71,9 +84,6 @@ def serve(
         say("interrupted while Prefect was away")
     finally:
         ended.set()
-    for deployment in deployments:
-        _pause(f"{deployment.flow_name}/{name}")
-    say("stopped; the schedules are paused", "serve.ended")
 
 
 def _schedule(
@@ -150,7 +160,10 @@ def _is_outage(error: BaseException) -> bool:
     """Whether all that went wrong is that the server did not answer."""
     if isinstance(error, BaseExceptionGroup):
         return all(map(_is_outage, error.exceptions))
-    return isinstance(error, NO_ANSWER) or "exceeded error threshold" in str(error)
+    if isinstance(error, httpx.HTTPStatusError):
+        return error.response.is_server_error
+    gave_up = any(words in str(error) for words in GIVEN_UP)
+    return gave_up or isinstance(error, httpx.TransportError)
 
 
 def _wait() -> None:

@@ -6,6 +6,7 @@ import threading
 from contextlib import ExitStack, suppress
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 from flows.beats import beats
@@ -123,3 +124,25 @@ def test_a_prefect_server_that_is_away_is_one_clear_line(soli, monkeypatch, sett
     (line,) = told.splitlines()
     assert "no Prefect server answers at PREFECT_API_URL" in line
     assert "start it with `prefect server start`" in line
+
+
+@pytest.mark.parametrize("name", ["", " ", "a/b", "<b>"])
+def test_a_name_that_prefect_does_not_take_is_refused_at_once(soli, monkeypatch, settings, name):
+    monkeypatch.setenv("SOLI_HOME", str(settings.home))
+    code, _, told = soli("flows", "serve", "--name", name)
+    assert code == 1
+    assert told.startswith(f"soli: {name!r} is no name of deployments")
+
+
+def test_only_a_server_that_does_not_answer_is_waited_for():
+    from flows import serving
+
+    request = httpx.Request("GET", "http://127.0.0.1")
+    answers = [httpx.Response(code, request=request) for code in (503, 422)]
+    busy, refuses = (httpx.HTTPStatusError("", request=request, response=x) for x in answers)
+    gone = httpx.ConnectError("refused")
+    assert serving._is_outage(
+        ExceptionGroup("", [RuntimeError("Service exceeded error threshold."), gone, busy])
+    )
+    assert not serving._is_outage(refuses)
+    assert not serving._is_outage(ExceptionGroup("", [gone, KeyError("ours")]))
