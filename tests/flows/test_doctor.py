@@ -49,7 +49,7 @@ def test_each_line_that_is_not_ok_names_a_step(settings):
     assert all(check.step for check in checks if check.state != "ok")
 
 
-def test_what_does_not_answer_costs_two_seconds_in_all(settings, monkeypatch):
+def test_what_does_not_answer_costs_no_more_than_one_wait_in_all(settings, monkeypatch):
     with socket.socket() as silent:  # takes connections, and says nothing
         silent.bind(("127.0.0.1", 0))
         silent.listen()
