@@ -26,10 +26,11 @@ REASON = "a test"
 SECONDS = 60  # for what was killed to be gone
 TOKEN = "s3cret-t0ken-nobody-may-see"
 PRIVATE = (TOKEN, TOKEN[::-1], "Annabella", "Quist", "private.example", ".mp4", "local-files")
-NIGHTS = {
-    "deployments": {"name": {"any_": ["nights"]}},
-    "flows": {"name": {"any_": ["soli-nightly"]}},
-}
+
+
+def named(name, flow="soli-nightly"):
+    """Question for a deployment, and for its runs."""
+    return {"deployments": {"name": {"any_": [name]}}, "flows": {"name": {"any_": [flow]}}}
 
 
 class Receiver(http.server.BaseHTTPRequestHandler):
@@ -104,17 +105,11 @@ def stage(small_home, tmp_path_factory, prefect_api, process):
         "PREFECT_RUNNER_POLL_FREQUENCY": "1",
     }
 
-    def serve(cron):
+    def serve(cron, name):
         line = ("soli", "--home", folder / "home", "flows", "serve", "nightly", "train")
-        return process(*line, "--nightly", cron, "--name", "nights", folder=folder, **environment)
+        return process(*line, "--nightly", cron, "--name", name, folder=folder, **environment)
 
     return folder, serve
-
-
-@pytest.fixture(scope="module")
-def nights(ask):
-    """Function that finds the runs of the night's deployment."""
-    return lambda: ask("/flow_runs/filter", **NIGHTS)
 
 
 def artifacts(ask, run):
@@ -127,13 +122,16 @@ def subjects(told):
 
 
 def test_a_scheduled_night_stops_at_the_gate_with_an_artifact_and_a_notification(
-    stage, automations, nights, ask, until
+    stage, automations, ask, until
 ):
     folder, serve = stage
-    with serve(OFTEN):
-        (run, *_) = until(
-            lambda: [run for run in nights() if run["state_type"] == "FAILED"], "a night"
-        )
+
+    def stopped():
+        runs = ask("/flow_runs/filter", **named("nights"))
+        return [run for run in runs if run["state_type"] == "FAILED"]
+
+    with serve(OFTEN, "nights"):
+        (run, *_) = until(stopped, "a night")
     out = (folder / "out").read_text()
     assert run["auto_scheduled"], out
     assert "gate says stop for" in run["state"]["message"]
@@ -183,15 +181,16 @@ def undisturbed(small_home, tmp_path_factory):
 
 
 def test_a_run_that_was_killed_is_found_marked_told_and_resumed_to_the_same_digests(
-    stage, undisturbed, automations, nights, *, ask, until, files
+    stage, undisturbed, automations, ask, until, *, files
 ):
     folder, serve = stage
     home = folder / "home"
     card = home / "cards" / f"{undisturbed.pair_set_id}.md"
     card.parent.mkdir()
     os.mkfifo(card.with_suffix(".part"))  # who writes it waits until somebody reads
-    with serve(NEVER) as running:
-        (deployment,) = until(lambda: ask("/deployments/filter", **NIGHTS), "the deployment")
+    which = named("killed")  # runs of another deployment that come late are in nobody's way
+    with serve(NEVER, "killed") as running:
+        (deployment,) = until(lambda: ask("/deployments/filter", **which), "the deployment")
         asked = {"parameters": {"override": REASON}}
         made = ask(f"/deployments/{deployment['id']}/create_flow_run", **asked)
         until(lambda: "soli-card" in artifacts(ask, made), "the artifacts")
@@ -201,10 +200,11 @@ def test_a_run_that_was_killed_is_found_marked_told_and_resumed_to_the_same_dige
     assert (beat.run_id, beat.alive) == (made["id"], False)
 
     def run():
-        return next(each for each in nights() if each["id"] == made["id"])
+        (found,) = ask("/flow_runs/filter", flow_runs={"id": {"any_": [made["id"]]}})
+        return found
 
     assert run()["state_type"] == "RUNNING"  # Prefect does not know
-    with serve(NEVER):
+    with serve(NEVER, "killed"):
         until(lambda: run()["state_type"] == "COMPLETED", "the resumed run")
     states = [state["name"] for state in states_of(ask, made["id"])]
     assert states.index("Crashed") < states.index("Completed")
@@ -234,17 +234,18 @@ def states_of(ask, run_id):
 
 
 def test_a_training_may_be_started_by_a_new_pair_set_but_is_not_unless_asked(stage, ask):
-    (deployment,) = ask(
-        "/deployments/filter", **NIGHTS | {"flows": {"name": {"any_": ["soli-train"]}}}
-    )
+    (deployment,) = ask("/deployments/filter", **named("nights", "soli-train"))
     assert all(
         field["description"]
         for field in deployment["parameter_openapi_schema"]["properties"].values()
     )
-    automations = ask("/automations/filter")
-    (train,) = (each for each in automations if each["name"] == "soli: train on a new pair set")
+    named_so = {"name": {"any_": ["soli: train on a new pair set"]}}
+    (train,) = (
+        each
+        for each in ask("/automations/filter", automations=named_so)
+        if each["actions"][0]["deployment_id"] == deployment["id"]
+    )
     assert not train["enabled"]
-    assert train["actions"][0]["deployment_id"] == deployment["id"]
 
 
 def test_the_token_of_label_studio_may_lie_in_a_secret_block(in_prefect, monkeypatch, tmp_path):
@@ -364,8 +365,7 @@ def test_neither_log_lines_nor_prefect_hold_secrets_people_or_media_after_a_whol
 def test_a_parameter_that_makes_no_sense_is_refused_before_a_run_is_made(
     stage, ask, prefect_api, flow, parameters
 ):
-    which = {"flows": {"name": {"any_": [flow]}}, "deployments": {"name": {"any_": ["nights"]}}}
-    (deployment,) = ask("/deployments/filter", **which)
+    (deployment,) = ask("/deployments/filter", **named("nights", flow))
     url = f"{prefect_api}/deployments/{deployment['id']}/create_flow_run"
     answer = httpx.post(url, json={"parameters": parameters}, trust_env=False)
     assert answer.status_code in {409, 422}, answer.text
