@@ -26,6 +26,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Exit code of a command line; nothing is raised unless `--debug` is given."""
+    from flows.logs import turn_off, turn_on
+
+    if "--log-json" in arguments:  # before anything is parsed: a wrong option is told so, too
+        turn_on()
+    try:
+        return _run(arguments)
+    finally:
+        turn_off()
+
+
+def _run(arguments: list[str]) -> int:
     from flows.cli import app
 
     try:
@@ -54,9 +65,11 @@ def _interrupted() -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    from flows.console import visible
+    from flows.console import say
+    from flows.logs import machine
 
-    sys.stderr.write(f"soli: {visible(' '.join(message.split()))}\n")
+    line = " ".join(message.split())
+    say(line if machine() else f"soli: {line}", "failed", level="error", exit_code=code)
     return code
 
 

@@ -25,6 +25,7 @@ from flows.idle import recall, remember
 from flows.ingest import Ingested, Origin, ingest
 from flows.known import LastPull, last_pull, live_tasks
 from flows.labelling import Labelling, known_labelling, project_rows
+from flows.logs import machine
 from flows.settings import Settings, owned
 from flows.train import newest_model
 from warehouse.errors import AnnotationError
@@ -66,9 +67,9 @@ def connect(settings: Settings) -> Iterator[Client]:
 
 def _access(settings: Settings) -> tuple[str, str]:
     """Address and token."""
-    url, key = settings.label_studio_url, settings.label_studio_api_key
+    url, key = settings.label_studio_url, token_of(settings)
     if url is not None and key is not None:
-        return url, key.get_secret_value()
+        return url, key
     if url is not None:
         raise AnnotationError(
             f"no token for Label Studio at {url}; put it in LABEL_STUDIO_API_KEY (or .env)"
@@ -80,6 +81,24 @@ def _access(settings: Settings) -> tuple[str, str]:
             f" {settings.server_home}; start one with `soli annotate server`"
         )
     return local.url, local.token
+
+
+def token_of(settings: Settings) -> str | None:
+    """The token that is set, else the one in the Prefect Secret block that is named.
+
+    Raises: SettingsError where that block cannot be read.
+    """
+    key, block = settings.label_studio_api_key, settings.label_studio_api_key_block
+    if key is not None:
+        return key.get_secret_value()
+    if block is None or settings.label_studio_url is None:
+        return None
+    from flows.prefect_server import secret  # Prefect takes more than a second
+
+    found = secret(block)
+    if log := machine():
+        log.known.add(found)
+    return found
 
 
 def dimensions_of(settings: Settings) -> tuple[Dimension, ...]:

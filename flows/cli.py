@@ -14,6 +14,7 @@ from flows.commands import (
     annotate,
     canaries,
     demo,
+    doctor,
     evaluate,
     flows,
     ingest,
@@ -59,6 +60,13 @@ def root(
         Path | None, typer.Option(help="Folder of the warehouse (default .soli, or SOLI_HOME).")
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    log_json: Annotated[
+        bool,
+        typer.Option(
+            "--log-json",
+            help="Write stderr as JSON lines without secrets, people or media (SOLI_LOG_JSON).",
+        ),
+    ] = False,
     show_version: Annotated[
         bool,
         typer.Option(
@@ -71,7 +79,7 @@ def root(
 ) -> None:
     """Keep the options that every command shares."""
     del show_version
-    context.obj = {"home": home, "debug": debug}
+    context.obj = {"home": home, "debug": debug, "log_json": log_json or None}
 
 
 app.command("demo")(demo.demo)
@@ -88,3 +96,4 @@ app.command("canaries")(canaries.canaries)
 app.command("trace")(trace.trace)
 app.add_typer(warehouse.app, name="warehouse")
 app.add_typer(flows.app, name="flows")
+app.command("doctor")(doctor.doctor)

@@ -8,17 +8,45 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import typer
+
+from flows.logs import machine
 
 MISSING = "–"
 UNKNOWN_TOTAL = 50_000  # a line for that many, where nobody knows how many there will be
 
 
-def say(message: str) -> None:
-    """One line of progress, on stderr."""
-    typer.echo(visible(message), err=True)
+Level = Literal["info", "warning", "error"]
+_heeding: list[Callable[[], None]] = []
+
+
+def say(message: str, event: str = "note", *, level: Level = "info", **fields: object) -> None:
+    """One line on stderr: the message, or an object of the log that holds all of this.
+
+    event: what happened, in dotted words for machines; fields: its numbers and names.
+    """
+    _heed()
+    if log := machine():
+        log.record(level, event, message, fields)
+    else:
+        typer.echo(visible(message), err=True)
+
+
+@contextmanager
+def heeded(by: Callable[[], None]) -> Iterator[None]:
+    """Call `by` at each sign of progress that is given within the block."""
+    _heeding.append(by)
+    try:
+        yield
+    finally:
+        _heeding.remove(by)
+
+
+def _heed() -> None:
+    for each in _heeding:
+        each()
 
 
 def show_json(value: object) -> None:
@@ -83,13 +111,18 @@ def progress(title: str) -> Iterator[Advance]:
     from rich.progress import TimeRemainingColumn as Remaining
 
     console = Console(stderr=True)
-    if not console.is_terminal:
+    if machine() or not console.is_terminal:
         yield _lines(title)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Remaining())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total or None)
+
+        def advance(done: int, total: int) -> None:
+            _heed()
+            bar.update(task, completed=done, total=total or None)
+
+        yield advance
 
 
 def _lines(title: str) -> Advance:
@@ -98,9 +131,11 @@ def _lines(title: str) -> Advance:
 
     def advance(done: int, total: int) -> None:
         nonlocal shown
+        _heed()
         step = 4 * done // total if total else done // UNKNOWN_TOTAL
         if step > shown:
             shown = step
-            say(f"  {title}: {done}" + (f" of {total}" if total else ""))
+            words = f"  {title}: {done}" + (f" of {total}" if total else "")
+            say(words, "progress", title=title, done=done, total=total or None)
 
     return advance

@@ -7,24 +7,25 @@ pauses the labelling queues where its rule asks for that.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections import Counter
 from typing import Any
 
-from prefect import flow, task
+import pyarrow as pa
+from prefect import flow
 from prefect.artifacts import create_markdown_artifact
-from prefect.cache_policies import NO_CACHE
-from prefect.states import Failed
 
-from flows import measure
+from agreement.consensus import Consensus
+from flows import agreement_plots, measure
+from flows.choose import chosen_method
 from flows.console import say
+from flows.flow_run import GATE_STOPPED, emit, failed, running, step
+from flows.markdown import figure, number, table
 from flows.queue import pause
-from flows.settings import Settings, load
-from warehouse.errors import GateStop, PlatformError
+from flows.settings import Settings
+from warehouse.errors import PlatformError
 
 KEY = "soli-measure"
 WHAT = "Measure agreement, judge the gates, and decide a consensus."
-
-step: Callable[..., Any] = task(cache_policy=NO_CACHE, persist_result=False)
 
 
 @step
@@ -34,26 +35,35 @@ def measure_agreement(settings: Settings) -> measure.Measurement:
 
 
 @step
-def decide(settings: Settings) -> int:
-    """Consensus by every method; returns the number of its rows."""
-    return sum(found.table.num_rows for found in measure.build(settings, settings.store).values())
+def decide(settings: Settings) -> dict[str, Consensus]:
+    """Consensus by every method."""
+    return measure.build(settings, settings.store)
 
 
 @flow(name=KEY, description=WHAT, log_prints=False, persist_result=False)
 def soli_measure() -> Any:
     """Measure agreement, judge the gates, and decide a consensus."""
     try:
-        settings = load()
-        measured = measure_agreement(settings)
-        decide(settings)
-        create_markdown_artifact(markdown(measured), key=KEY, description=WHAT)
-        pause_where_asked(settings, measured)
-        measure.stop_at_gate(measured)
-    except GateStop as stop:
-        return Failed(message=str(stop), data=stop)
+        with running(KEY) as settings:
+            measured = agree(settings)
+            measure.stop_at_gate(measured)
     except PlatformError as error:
-        say(f"failed: {error}")
-        return Failed(message=str(error), data=error)
+        return failed(error)
+    return measured
+
+
+def agree(settings: Settings) -> measure.Measurement:
+    """Measure and decide, publish the artifact, and tell whoever waits for a gate's stop."""
+    measured: measure.Measurement = measure_agreement(settings)
+    found: dict[str, Consensus] = decide(settings)
+    page = markdown(measured, found[chosen_method(settings)].table)
+    create_markdown_artifact(page, key=KEY, description=WHAT)
+    for row in measured.gates.to_pylist():
+        if row["verdict"] == "stop":
+            worst = _worst(json.loads(row["worst"]))
+            about = {name: row[name] for name in ("dimension", "statistic", "reason")}
+            emit(GATE_STOPPED, f"gate.{row['dimension']}", **about, worst=worst)
+    pause_where_asked(settings, measured)
     return measured
 
 
@@ -63,11 +73,15 @@ def pause_where_asked(settings: Settings, measured: measure.Measurement) -> None
         return
     reason = f"the gate stopped {', '.join(measured.pausing)}"
     for project, now in pause(settings, reason).items():
-        say(f"project {project}: {'paused' if now else 'was paused before'}; {reason}")
+        words = f"project {project}: {'paused' if now else 'was paused before'}; {reason}"
+        say(words, "queue.paused", project=project)
 
 
-def markdown(measured: measure.Measurement) -> str:
-    """The verdicts with their reasons and worst slices, and the numbers behind them."""
+def markdown(measured: measure.Measurement, consensus: pa.Table) -> str:
+    """What to decide from: verdicts with reasons and worst slices, numbers, weeks, decided items.
+
+    consensus: of the method that pairs are built from.
+    """
     gates = [
         [
             row["dimension"],
@@ -77,34 +91,43 @@ def markdown(measured: measure.Measurement) -> str:
         ]
         for row in measured.gates.to_pylist()
     ]
+    rows = measured.report.agreement.to_pylist()
     numbers = [
-        [row["dimension"], row["statistic"], *map(_number, (row["value"], row["low"], row["high"]))]
-        for row in measured.report.agreement.to_pylist()
+        [row["dimension"], row["statistic"], *map(number, (row["value"], row["low"], row["high"]))]
+        for row in rows
         if row["slice"] == "all"
+    ]
+    weeks = [
+        row for row in rows if row["slice"].startswith("week=") and row["statistic"] == "alpha"
     ]
     return "\n".join(
         [
             "# Agreement",
             "",
-            *_table(["dimension", "verdict", "reason", "worst slices"], gates),
+            *table(["dimension", "verdict", "reason", "worst slices"], gates),
             "",
-            *_table(["dimension", "statistic", "value", "low", "high"], numbers),
+            *table(["dimension", "statistic", "value", "low", "high"], numbers),
+            "",
+            *([figure("alpha by week", agreement_plots.by_week(weeks)), ""] if weeks else []),
+            "# Consensus",
+            "",
+            *table(["dimension", "pass", "fail", "undecided"], decided(consensus)),
         ]
     )
 
 
+def decided(consensus: pa.Table) -> list[list[str]]:
+    """A row a dimension: items decided as pass, as fail, and undecided."""
+    names = consensus["dimension"].to_pylist()
+    counts = Counter(zip(names, consensus["label"].to_pylist(), strict=True))
+    labels = ("pass", "fail", "undecided")
+    return [
+        [name, *(f"{counts[name, label]:,}" for label in labels)] for name in sorted(set(names))
+    ]
+
+
 def _worst(parts: list[dict[str, Any]]) -> str:
-    return ", ".join(f"{part['slice']} {_number(part['value'])}" for part in parts)
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
-
-
-def _table(head: list[str], rows: list[list[str]]) -> list[str]:
-    """Lines of a Markdown table; a cell's own bars are escaped."""
-    lines = [head, ["---"] * len(head), *rows]
-    return ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
+    return ", ".join(f"{part['slice']} {number(part['value'])}" for part in parts)
 
 
 def run_once() -> measure.Measurement:

@@ -45,16 +45,23 @@ def export_set(
     """
     chosen = _form(form, columns or {})
     pair_set = read(store, start)
+    facts = card_facts(store, pair_set, licence, title, description)
+    items = _items(store)
+    return pair_set, export(pair_set, items, folder, chosen, card_facts=facts, dry_run=dry_run)
+
+
+def card_facts(
+    store: Store, pair_set: PairSet, licence: str, title: str | None = None, description: str = ""
+) -> CardFacts:
+    """What the card of a set says beside the set: the newest measurement of its dimensions."""
     measured = _measured if imported_from(pair_set.manifest) is None else _unmeasured
-    facts = CardFacts(
+    return CardFacts(
         title or f"Soli pair set {pair_set.pair_set_id}",
         licence,
         description,
         agreement=measured(store, "agreement", pair_set),
         annotators=measured(store, "annotators", pair_set),
     )
-    items = _items(store)
-    return pair_set, export(pair_set, items, folder, chosen, card_facts=facts, dry_run=dry_run)
 
 
 def columns_of(texts: list[str]) -> dict[str, str]:

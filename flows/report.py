@@ -66,7 +66,7 @@ def collect(store: Store, model_id: str, truth: Path | None = None) -> dict[str,
         " ORDER BY dimension, split DESC",
         m=model_id,
     )
-    curve = _curve(Path(run["path"]).parent / "curve.jsonl")
+    curve = curve_of(Path(run["path"]).parent / "curve.jsonl")
     example = example_item(store, model_id)
     found = trace(store, resolve(store, f"{model_id}:{example}"))
     return {
@@ -157,7 +157,8 @@ def _totals(store: Store) -> dict[str, int]:
     return {name: int(value) for name, value in row.items()}
 
 
-def _curve(path: Path) -> Rows:
+def curve_of(path: Path) -> Rows:
+    """Rows of a training curve, a step each."""
     return [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
 
 

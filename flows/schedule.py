@@ -1,47 +1,30 @@
-"""The pull as a Prefect flow: retried where the network fails, scheduled, counted in an artifact.
-
-The flow has no parameter that is secret or of this machine: address, token and home come from the
-environment of the process that runs it.
-"""
+"""The pull as a Prefect flow: retried where the network fails, counted in an artifact."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-import httpx
 from prefect import flow, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy, State
-from prefect.client.schemas.schedules import construct_schedule
-from prefect.exceptions import PrefectException
-from prefect.settings import PREFECT_API_URL
-from prefect.states import Failed
-from prefect.types.entrypoint import EntrypointType
+from prefect.client.schemas.objects import State
+from pydantic import Field
 
 from annotation.client import Client, Project
 from annotation.transport import Unreachable
 from flows import annotate
 from flows.console import progress, say
+from flows.flow_run import failed, now, running, step
 from flows.ingest import Ingested
-from flows.settings import Settings, load
-from warehouse.errors import PlatformError, SettingsError
+from flows.settings import Settings
+from warehouse.errors import PlatformError
 
 KEY = "soli-ingest"
-PAUSE_SECONDS = (0.5, 1.0, 2.0, 4.0)  # between attempts to pause at the end
 RETRY_SECONDS = [5.0, 30.0, 120.0]  # the client has tried thrice by itself before each of them
 WHAT = "Pull label events of Soli's projects from Label Studio into the warehouse."
-# A run that is due while one goes on is cancelled: the one that goes on reads whatever changed, and
-# the next follows soon. Queued runs would pile up behind the first pull of a large project.
-ONE_AT_A_TIME = ConcurrencyLimitConfig(
-    limit=1, collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW
-)
 
 
 @dataclass(frozen=True)
@@ -70,7 +53,7 @@ def worth_again(_task: object, run: Any, state: Any) -> bool:
     again = isinstance(state.data, Unreachable)
     left = len(RETRY_SECONDS) - max(run.run_count - 1, 0)
     if again and left > 0:
-        say(f"{_now()} {state.data}; tried again, {left} times at most")
+        say(f"{now()} {state.data}; tried again, {left} times at most", "ingest.retry", left=left)
     return again
 
 
@@ -81,7 +64,6 @@ network: Callable[..., Any] = task(
     retry_delay_seconds=RETRY_SECONDS,
     retry_condition_fn=worth_again,
 )
-once: Callable[..., Any] = task(cache_policy=NO_CACHE, persist_result=False)
 
 
 @network
@@ -99,14 +81,14 @@ def read(
         return annotate.read_project(settings, client, project, spool, full=full, progress=advance)
 
 
-@once
+@step
 def commit(settings: Settings, pulled: annotate.Pulled) -> Ingested:
     """Take in what was read, as one unit."""
     return annotate.commit_pull(settings, pulled)
 
 
 @flow(name=KEY, description=WHAT, log_prints=False, persist_result=False)
-def soli_ingest(project: int | None = None, full: bool = False) -> Any:
+def soli_ingest(project: Annotated[int, Field(ge=1)] | None = None, full: bool = False) -> Any:
     """Pull label events from Label Studio.
 
     Args:
@@ -114,11 +96,10 @@ def soli_ingest(project: int | None = None, full: bool = False) -> Any:
         full: Read every task, not only those that changed, and find deleted ones.
     """
     try:
-        settings = load()
-        with annotate.connect(settings) as client:
+        with running(KEY) as settings, annotate.connect(settings) as client:
             found = [_pulled(settings, client, each, full) for each in find(client, project)]
     except PlatformError as error:
-        return _failed([error], 1)
+        return failed(error)
     _publish([counts for counts, _ in found])
     errors = [error for _, error in found if error]
     if errors:
@@ -127,12 +108,10 @@ def soli_ingest(project: int | None = None, full: bool = False) -> Any:
 
 
 def _failed(errors: list[PlatformError], projects: int) -> State[Any]:
-    """State that says what went wrong; whoever called the flow gets the error of that class."""
+    """State that says how many projects could not be pulled, and why the first of them."""
     first = errors[0]
-    say(f"{_now()} failed: {first}")
     words = f"{len(errors)} of {projects} projects could not be pulled; first: {first}"
-    error = first if projects == 1 else type(first)(words)
-    return Failed(message=str(error), data=error)
+    return failed(first if projects == 1 else type(first)(words))
 
 
 def _pulled(
@@ -145,7 +124,8 @@ def _pulled(
     except PlatformError as error:
         failure = error
         counts = Counts(project.id, str(project.source), error=str(error))
-    say(f"{_now()} {_line(counts)}")
+    level: Literal["error", "info"] = "error" if failure else "info"
+    say(f"{now()} {_line(counts)}", "ingest.pulled", level=level, **asdict(counts))
     return counts, failure
 
 
@@ -175,10 +155,6 @@ def _counts(project: Project, result: Ingested) -> Counts:
     )
 
 
-def _now() -> str:
-    return f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}"
-
-
 def _line(counts: Counts) -> str:
     if counts.error:
         return f"project {counts.project}: {counts.error}"
@@ -202,75 +178,3 @@ def run_once(project: int | None = None, *, full: bool = False) -> list[Counts]:
     """
     rows: Any = soli_ingest(project=project, full=full)
     return list(rows)
-
-
-def serve(name: str, *, seconds: float | None = None, cron: str | None = None) -> None:
-    """Serve a deployment of the flow, in the foreground, until interrupted; then it is paused.
-
-    seconds, cron: its schedule; one of them.
-    Raises: SettingsError where the schedule is none, no Prefect server is named, or none answers.
-    """
-    when = cron if cron is not None else f"every {seconds:g} s"
-    _check_schedule(when, seconds, cron)
-    _check_server()
-    say(f"serving {KEY}/{name}, {when}; Ctrl-C ends it and pauses the schedule")
-    soli_ingest.serve(
-        name=name,
-        interval=seconds,
-        cron=cron,
-        description=WHAT,
-        global_limit=ONE_AT_A_TIME,
-        entrypoint_type=EntrypointType.MODULE_PATH,
-        print_starting_message=False,
-    )
-    _pause(f"{KEY}/{name}")
-    say("stopped; the schedule is paused")
-
-
-def _check_schedule(when: str, seconds: float | None, cron: str | None) -> None:
-    try:
-        construct_schedule(interval=seconds, cron=cron)
-    except (OverflowError, ValueError) as error:
-        raise SettingsError(
-            f"{when!r} is no schedule; give a cron line of five fields (minute, hour, day, month,"
-            ' weekday), e.g. "0 6 * * *", or a longer time'
-        ) from error
-
-
-def _pause(deployment: str) -> None:
-    """Pause a deployment that is not: Prefect tries once while it ends, and a busy server refuses.
-
-    Raises: SettingsError where that cannot be done.
-    """
-    refused: Exception | None = None
-    for seconds in PAUSE_SECONDS:
-        try:
-            with get_client(sync_client=True) as client:
-                found = client.read_deployment_by_name(deployment)
-                if not found.paused:
-                    client.pause_deployment(found.id)
-                return
-        except (httpx.HTTPError, PrefectException) as error:
-            refused = error
-            time.sleep(seconds)
-    raise SettingsError(
-        f"stopped, but {deployment} could not be paused ({type(refused).__name__}); pause it with"
-        " `prefect deployment schedule pause`"
-    )
-
-
-def _check_server() -> None:
-    """Only a server of its own keeps schedules; the temporary one that Prefect starts does not."""
-    url = PREFECT_API_URL.value()
-    if not url:
-        raise SettingsError(
-            "no Prefect server, which keeps the schedule; start one with `prefect server start` in"
-            " another terminal, and set PREFECT_API_URL=http://127.0.0.1:4200/api"
-        )
-    with get_client(sync_client=True) as client:
-        error = client.api_healthcheck()
-    if error is not None:
-        raise SettingsError(
-            f"no Prefect server answers at PREFECT_API_URL ({type(error).__name__}); start it with"
-            " `prefect server start`, or correct the address"
-        )

@@ -27,6 +27,13 @@ from warehouse.store import Store
 CHECKOUT = Path(__file__).parents[1]
 CONFIG_FILE = Path("soli.toml")
 PREFECT_SECONDS = "180"  # its own 20 are too few on a busy machine with a fresh home
+SECRET_VARIABLES = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "PREFECT_API_AUTH_STRING",
+    "PREFECT_API_KEY",
+)
 Owned = TypeVar("Owned")
 
 
@@ -49,6 +56,7 @@ class Settings(BaseSettings):
     tables: str | None = None
     label_studio_url: str | None = Field(None, validation_alias="LABEL_STUDIO_URL")
     label_studio_api_key: SecretStr | None = Field(None, validation_alias="LABEL_STUDIO_API_KEY")
+    label_studio_api_key_block: str | None = None
     label_studio: Path | None = None
     media_roots: tuple[Path, ...] = ()
     dimensions: tuple[dict[str, Any], ...] = ()
@@ -62,6 +70,7 @@ class Settings(BaseSettings):
     gates: tuple[dict[str, Any], ...] = ()
     pairs: dict[str, Any] = Field(default_factory=dict)
     frame_cache_gb: float | None = Field(None, gt=0)
+    log_json: bool = False
 
     @field_validator("label_studio_url")
     @classmethod
@@ -110,6 +119,13 @@ class Settings(BaseSettings):
         delta-rs reads the keys of the object store (AWS_*) from the environment by itself.
         """
         return Store(self.home, self.tables)
+
+    @property
+    def secrets(self) -> set[str]:
+        """Tokens and keys as they are set, here or in the environment of what we start."""
+        key = self.label_studio_api_key
+        found = {key.get_secret_value() if key else "", *map(os.environ.get, SECRET_VARIABLES)}
+        return {word for word in found if word}
 
     @property
     def frame_cache_bytes(self) -> int | None:
@@ -258,6 +274,18 @@ def environment_for_spark() -> MutableMapping[str, str]:
     return os.environ
 
 
-def environment_for_runs(home: Path) -> None:
-    """Let the processes that Prefect starts for its runs find this home."""
-    os.environ["SOLI_HOME"] = str(home.absolute())
+def environment_for_runs(settings: Settings) -> None:
+    """Let the processes that Prefect starts for its runs find this home, and log as we do."""
+    os.environ["SOLI_HOME"] = str(settings.home.absolute())
+    if settings.log_json:
+        os.environ["SOLI_LOG_JSON"] = "true"
+
+
+def prefect_api_url() -> str | None:
+    """Address of a Prefect server's API that the environment names; a password in it is kept."""
+    return os.environ.get("PREFECT_API_URL") or None
+
+
+def chromium() -> str | None:
+    """The browser that the browser tests drive, where there is one."""
+    return os.environ.get("SOLI_CHROMIUM") or shutil.which("chromium")

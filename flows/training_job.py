@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flows.batches import planned_batches
+from flows.console import say
+from flows.logs import machine
 from warehouse.digest import canonical_json
 from warehouse.errors import TrainingError
 from warehouse.store import Store
@@ -42,21 +44,35 @@ def run(job: Path, command: list[str], held: int, *, quiet: bool) -> dict[str, A
     held: descriptor of the job's lock. The process inherits it: where only we are killed, a rerun
         waits for the training that goes on, and finds it finished.
     """
-    from training.launch import without_warnings
-
-    kept = subprocess.PIPE if quiet else None
-    ended = subprocess.run(
-        command, check=False, pass_fds=(held,), env=without_warnings(), stderr=kept, text=True
-    )
-    if ended.returncode:
-        last = (ended.stderr or "").strip().splitlines()[-1:]
-        words = f"it said {last[0]!r}" if last else "its own words stand above"
+    code, last = _executed(command, held, quiet=quiet)
+    if code:
+        words = f"it said {last!r}" if last else "its own words stand above"
         raise TrainingError(
-            f"training {_ended(ended.returncode)}; {words}, its files are in {job}; run the same"
+            f"training {_ended(code)}; {words}, its files are in {job}; run the same"
             " command again after mending the cause"
         )
     done: dict[str, Any] = json.loads((job / "done.json").read_text())
     return done
+
+
+def _executed(command: list[str], held: int, *, quiet: bool) -> tuple[int, str]:
+    """Exit code and last words of a command; these where it is for us to tell what it says."""
+    from training.launch import without_warnings
+
+    kept = subprocess.PIPE if quiet or machine() else None
+    last = ""
+    with subprocess.Popen(
+        command, pass_fds=(held,), env=without_warnings(), stderr=kept, text=True
+    ) as process:
+        try:
+            for line in filter(None, map(str.strip, process.stderr or ())):
+                last = line
+                if not quiet:
+                    say(line, "training")
+            return process.wait(), last
+        except BaseException:  # interrupted: the job goes with us
+            process.kill()
+            raise
 
 
 def _ended(code: int) -> str:

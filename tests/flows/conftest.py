@@ -2,15 +2,23 @@
 
 import csv
 import json
+import os
 import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from flows.settings import Settings
 
 DATA = Path(__file__).parents[1] / "data"
+CHECKOUT = Path(__file__).parents[2]
 DIMENSION = "is_indigo_bunting"
 
 
@@ -314,3 +322,100 @@ def no_faces(monkeypatch):
         "evaluate",
     ):
         monkeypatch.setattr(f"flows.{module}.publish", lambda store: None)
+
+
+# Prefect: one server for all tests of the group `prefect`
+
+PROGRAMS = Path(sys.executable).parent
+SECONDS = 180  # a busy machine starts a flow slowly
+# Tests that run in the background may ignore interrupts, and children inherit that.
+HEEDING = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+@pytest.fixture(scope="session")
+def until():
+    """Wait for something to be there: call it with a check and its name in words."""
+
+    def wait(check, what, seconds=SECONDS):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if found := check():
+                return found
+            time.sleep(0.2)
+        raise AssertionError(f"{what}: not within {seconds} s")
+
+    return wait
+
+
+@pytest.fixture(scope="session")
+def process():
+    """A process whose output goes to a file; interrupted at the end, killed if that is no use."""
+
+    @contextmanager
+    def started(*command, folder, **environment):
+        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        quiet = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
+        # The console script would run the code of the checkout that was installed.
+        soli = (sys.executable, "-m", "flows")
+        line = soli if command[0] == "soli" else (PROGRAMS / command[0],)
+        with (folder / "out").open("a") as out:
+            running = subprocess.Popen(
+                [sys.executable, "-c", HEEDING, *map(str, (*line, *command[1:]))],
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                cwd=folder,
+                env={**kept, **quiet, "PYTHONPATH": str(CHECKOUT), **environment},
+            )
+            try:
+                yield running
+            finally:
+                running.send_signal(signal.SIGINT)
+                try:
+                    running.wait(SECONDS)
+                finally:
+                    running.kill()
+                    running.wait()
+
+    return started
+
+
+def answers(url):
+    try:
+        return httpx.get(url, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
+
+
+@pytest.fixture(scope="session")
+def prefect_api(tmp_path_factory, process, until):
+    """Address of a Prefect server's API."""
+    folder = tmp_path_factory.mktemp("prefect")
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    command = ("prefect", "server", "start", "--host", "127.0.0.1", "--port", port, "--no-ui")
+    with process(*command, folder=folder, PREFECT_HOME=str(folder / "home")):
+        url = f"http://127.0.0.1:{port}/api"
+        until(lambda: answers(f"{url}/health"), "the Prefect server")
+        yield url
+
+
+@pytest.fixture(scope="session")
+def ask(prefect_api, until):
+    """Function that asks the Prefect server."""
+    with httpx.Client(base_url=prefect_api, trust_env=False, timeout=30) as http:
+
+        def call(path, **body):
+            def settled():  # SQLite is locked for a moment now and then: 503, as its clients know
+                answer = http.post(path, json=body)
+                return answer if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE else None
+
+            answer = until(settled, path)
+            assert answer.is_success, answer.text
+            return answer.json()
+
+        yield call

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import uuid
@@ -13,7 +14,8 @@ from pydantic import SecretStr
 from annotation.labeling import DEFAULT_DIMENSIONS
 from annotation.projects import ensure_project
 from annotation.queue import paused_overlap
-from flows.measure import measure
+from flows.choose import chosen_method
+from flows.measure import build, measure
 from flows.measuring import markdown, pause_where_asked
 
 SOLI = Path(sys.executable).with_name("soli")
@@ -27,15 +29,25 @@ def stopped(settings):
     return measure(strict, settings.store, dry_run=True)
 
 
+def consensus(settings):
+    """The consensus that pairs are built from."""
+    found = build(settings, settings.store, dry_run=True)
+    return found[chosen_method(settings)].table
+
+
 @pytest.mark.slow
 def test_the_artifact_says_why_and_where_it_is_worst(small):
-    text = markdown(stopped(small))
+    text = markdown(stopped(small), consensus(small))
     (line,) = (
         line for line in text.splitlines() if line.startswith("| subject_deformity | **stop")
     )
     assert "lies below 0.9" in line
     assert "generator=" in line
     assert "| semantic_alignment | alpha | 0." in text
+    assert "![alpha by week](data:image/svg+xml;base64," in text
+    decided = re.findall(r"^\| (\w+) \| (\d+) \| (\d+) \| (\d+) \|$", text, re.MULTILINE)
+    assert len(decided) == 3
+    assert all(sum(map(int, counts)) == 40 for _, *counts in decided)
 
 
 @pytest.mark.slow
@@ -46,7 +58,8 @@ def test_a_bar_in_a_name_stays_in_its_cell(small):
     table = type(measured.gates).from_pylist(
         [row | {"worst": json.dumps(worst)} for row in rows], schema=measured.gates.schema
     )
-    assert r"generator=a\|b 0.100" in markdown(type(measured)(**{**vars(measured), "gates": table}))
+    changed = type(measured)(**{**vars(measured), "gates": table})
+    assert r"generator=a\|b 0.100" in markdown(changed, consensus(small))
 
 
 @pytest.mark.slow

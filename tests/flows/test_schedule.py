@@ -2,17 +2,10 @@
 
 import importlib.util
 import json
-import os
 import signal
-import socket
-import subprocess
-import sys
-import time
 import uuid
-from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import pytest
 
 import annotation.connection
@@ -27,92 +20,7 @@ spec.loader.exec_module(faults)
 
 pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.xdist_group("prefect")]
 
-CHECKOUT = Path(__file__).parents[2]
-PROGRAMS = Path(sys.executable).parent
-SECONDS = 180  # a busy machine starts a flow slowly
-
-
-def until(check, what, seconds=SECONDS):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := check():
-            return found
-        time.sleep(0.2)
-    raise AssertionError(f"{what}: not within {seconds} s")
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-# Tests that run in the background may ignore interrupts, and children inherit that.
-HEEDING = """
-import os, signal, sys
-signal.signal(signal.SIGINT, signal.SIG_DFL)
-os.execv(sys.argv[1], sys.argv[1:])
-"""
-
-
-@contextmanager
-def process(*command, folder, **environment):
-    """A process whose output goes to a file; interrupted at the end, killed if that is no use."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    quiet = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
-    with (folder / "out").open("w") as out:
-        started = subprocess.Popen(
-            [sys.executable, "-c", HEEDING, PROGRAMS / command[0], *map(str, command[1:])],
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            cwd=folder,
-            env={**kept, **quiet, **environment},
-        )
-        try:
-            yield started
-        finally:
-            started.send_signal(signal.SIGINT)
-            try:
-                started.wait(SECONDS)
-            finally:
-                started.kill()
-                started.wait()
-
-
-def answers(url):
-    try:
-        return httpx.get(url, trust_env=False).is_success
-    except httpx.HTTPError:
-        return False
-
-
-@pytest.fixture(scope="module")
-def prefect_api(tmp_path_factory):
-    """Address of a Prefect server's API."""
-    folder = tmp_path_factory.mktemp("prefect")
-    port = free_port()
-    command = ("prefect", "server", "start", "--host", "127.0.0.1", "--port", port, "--no-ui")
-    with process(*command, folder=folder, PREFECT_HOME=str(folder / "home")):
-        url = f"http://127.0.0.1:{port}/api"
-        until(lambda: answers(f"{url}/health"), "the Prefect server")
-        yield url
-
-
-@pytest.fixture(scope="module")
-def ask(prefect_api):
-    """Function that asks the Prefect server."""
-    with httpx.Client(base_url=prefect_api, trust_env=False, timeout=30) as http:
-
-        def call(path, **body):
-            def settled():  # SQLite is locked for a moment now and then: 503, as its clients know
-                answer = http.post(path, json=body)
-                return answer if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE else None
-
-            answer = until(settled, path)
-            assert answer.is_success, answer.text
-            return answer.json()
-
-        yield call
+SECONDS = 180  # a busy machine ends a process slowly
 
 
 def labelled_task(number, user):
@@ -171,7 +79,7 @@ def schedule(settings, monkeypatch, prefect_api, proxy, label_studio):
 
 
 @pytest.fixture
-def last_run(ask):
+def last_run(ask, until):
     """Function that returns the newest run of the flow, and its tasks' runs by name."""
 
     def find():
@@ -272,19 +180,23 @@ def test_a_commit_that_fails_is_not_repeated(schedule, project, monkeypatch, las
 
 
 @pytest.fixture(scope="module")
-def deployment(prefect_api, ask, tmp_path_factory, label_studio):
+def deployment(ask, prefect_api, process, until, *, tmp_path_factory, label_studio):
     """A served deployment, as the server knows it; its process is interrupted at the end."""
     folder = tmp_path_factory.mktemp("served")
-    command = ("soli", "--home", folder / "home", "flows", "serve", "--every", "2s")
+    command = ("soli", "--home", folder / "home", "flows", "serve", "ingest", "--every", "2s")
     secrets = {
         "LABEL_STUDIO_URL": label_studio.url,
         "LABEL_STUDIO_API_KEY": label_studio.token,
         "PREFECT_API_URL": prefect_api,
         "PREFECT_HOME": str(folder / "prefect"),
         "PREFECT_RUNNER_POLL_FREQUENCY": "1",
+        "SOLI_LOG_JSON": "true",
     }
     with process(*command, folder=folder, **secrets) as running:
-        name = {"deployments": {"name": {"any_": ["soli"]}}}
+        name = {
+            "deployments": {"name": {"any_": ["soli"]}},
+            "flows": {"name": {"any_": ["soli-ingest"]}},
+        }
         (found,) = until(lambda: ask("/deployments/filter", **name), "the deployment")
         yield found, folder, running, lambda: ask("/deployments/filter", **name)[0]
 
@@ -307,7 +219,9 @@ def test_a_deployment_has_its_schedule_described_parameters_and_no_secret(deploy
     assert label_studio.token not in json.dumps(found)
 
 
-def test_a_run_asked_for_is_done_in_the_home_that_is_served(deployment, ask, project, label_studio):
+def test_a_run_asked_for_is_done_in_the_home_that_is_served(
+    deployment, ask, until, project, label_studio
+):
     found, folder, *_ = deployment
     parameters = {"project": project.id}
     made = ask(f"/deployments/{found['id']}/create_flow_run", parameters=parameters)
@@ -320,7 +234,7 @@ def test_a_run_asked_for_is_done_in_the_home_that_is_served(deployment, ask, pro
     assert label_studio.token not in shown + (folder / "out").read_text()
 
 
-def test_the_schedule_makes_runs_by_itself(deployment, ask):
+def test_the_schedule_makes_runs_by_itself(deployment, ask, until):
     """Prefect's scheduler dies of SQLAlchemy 2.1: its bulk insert of runs needs an older one."""
     which = {"deployment_id": {"any_": [deployment[0]["id"]]}}
 
@@ -334,8 +248,18 @@ def test_an_interrupt_ends_serving_and_pauses_the_schedule(deployment):
     _, folder, running, again = deployment
     running.send_signal(signal.SIGINT)
     assert running.wait(SECONDS) == 0, (folder / "out").read_text()
-    assert "stopped; the schedule is paused" in (folder / "out").read_text()
     assert again()["paused"]
+
+
+def test_all_that_serving_and_its_runs_said_is_log_lines_without_secrets_people_and_media(
+    deployment, label_studio
+):
+    out = (deployment[1] / "out").read_text()
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert {"serve.begun", "ingest.pulled", "serve.ended"} <= {line["event"] for line in lines}
+    assert lines[-1]["message"] == "stopped; the schedules are paused"
+    for private in (label_studio.token, label_studio.username, "clips.example", "soli.invalid"):
+        assert private not in out
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 import shlex
-import subprocess
 from pathlib import Path
 
 import av
@@ -11,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from flows import train as steps
+from flows import training_job
 from flows.encoding import write_clip
 from flows.evaluate import evaluate
 from flows.pair_imports import import_set
@@ -408,10 +408,7 @@ def test_a_video_that_is_gone_ends_training_with_its_name_and_no_traceback(small
     [(137, "ended with exit code 137"), (-9, "was killed by signal 9 (SIGKILL)")],
 )
 def test_a_child_that_fails_is_one_line_of_ours(small, monkeypatch, soli, ending, words):
-    def failing(command, **_options):
-        return subprocess.CompletedProcess(command, ending)
-
-    monkeypatch.setattr(subprocess, "run", failing)
+    monkeypatch.setattr(training_job, "_executed", lambda *_, **_options: (ending, ""))
     monkeypatch.setattr(steps, "build_tiny", lambda *_: None)
     code, out, err = soli("train", "--recipe", "tiny-test")
     assert (code, out) == (1, "")
