@@ -7,7 +7,7 @@ BIN := .venv/bin
 READY := .venv/.installed
 SERVER := .venv-labelstudio/.installed
 TEMPLATE := .cache/labelstudio-template/.ready
-BENCHMARKS := agreement intervals dawid_skene pairs pair_build pair_stream item_encodings export labels_view pull video_input step spark
+BENCHMARKS := agreement intervals dawid_skene pairs pair_build pair_stream item_encodings export labels_view pull trace video_input step spark
 TESTS ?=
 DEMO ?=
 

@@ -16,6 +16,7 @@ from flows.commands import (
     demo,
     evaluate,
     flows,
+    forget,
     ingest,
     pairs,
     score,
@@ -86,5 +87,6 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("ablate")(ablate.ablate)
 app.command("canaries")(canaries.canaries)
 app.command("trace")(trace.trace)
+app.command("forget")(forget.forget)
 app.add_typer(warehouse.app, name="warehouse")
 app.add_typer(flows.app, name="flows")

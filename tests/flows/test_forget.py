@@ -1,0 +1,391 @@
+"""A deletion request: what goes, what stays, what is said, and that nothing brings it back."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from flows.exports import ingest_export
+from flows.forget import forget
+from flows.labelling import Labelling
+from warehouse.audit import audit
+from warehouse.errors import PairingError, StoreError
+from warehouse.lake import Lake
+from warehouse.rewrite import Rewrite, rewrite
+from warehouse.session import Session
+from warehouse.store import Store
+
+CHECKOUT = Path(__file__).parents[2]
+ITEM = "clip_007"
+PROMPT = "a ball <script>alert(3)</script> & a $ or $ two"  # of clip_006, too
+EMAIL, NAME = "wanda.quux@studio.example", "Wanda Quux"
+
+
+def words_in(path):
+    """Bytes of a file, and of Parquet the text of every value and statistic."""
+    yield path.read_bytes()
+    if path.suffix == ".parquet":
+        file = pq.ParquetFile(path)
+        yield repr(file.read().to_pylist()).encode()
+        yield repr([file.metadata.row_group(n) for n in range(file.num_row_groups)]).encode()
+
+
+def holding(home, *texts):
+    """Files under the home that hold one of the texts, however they are compressed."""
+    found = set()
+    for path in home.rglob("*"):
+        if path.is_file():
+            for data in words_in(path):
+                for text in texts:
+                    if re.search(rf"(?<!\w){re.escape(text)}(?!\w)".encode(), data):
+                        found.add(path.relative_to(home).as_posix())
+    return found
+
+
+def sound(store):
+    return [row for row in audit(store) if row["problems"]] == []
+
+
+@pytest.fixture
+def wanda(small):
+    """A home whose user 12 has a name and an e-mail, with traces of them in many a place."""
+    store = small.store
+    person = store.query("SELECT annotator_id AS a FROM people WHERE user_id = 12", people=True)
+    annotator = person["a"][0].as_py()
+    source = store.query("SELECT min(source) AS s FROM pulls")["s"][0].as_py()
+    store.append(
+        "people",
+        pa.table(
+            {
+                "source": ["another"], "user_id": [99], "annotator_id": [annotator],
+                "email": [EMAIL], "name": [NAME],
+            }
+        ),
+    )  # fmt: skip
+    version = store.read("projects").drop_columns(["observed_at"]).to_pylist()[0]
+    version |= {"version": 2, "reviewers": json.dumps([annotator])}
+    store.append("projects", pa.Table.from_pylist([version]))
+    store.lake.compact("label_events")  # its log holds the smallest and the largest values
+    store.lake.compact("people")
+    (small.home / "report.html").write_text(f"<td>{annotator}</td>")
+    spool = small.home / "pulls" / source
+    spool.mkdir(parents=True)
+    (spool / "000001.json").write_text(json.dumps({"completed_by": {"email": EMAIL}}))
+    return annotator
+
+
+def test_no_file_of_the_home_holds_the_annotator_any_more(small, wanda):
+    assert holding(small.home, wanda, EMAIL, NAME)
+    forget(small.store, wanda, patience=0)
+    assert holding(small.home, wanda, EMAIL, NAME) == set()
+    assert sound(small.store)
+
+
+def test_an_annotator_may_be_named_by_e_mail(small, wanda):
+    assert forget(small.store, EMAIL.upper(), dry_run=True).plan.subject == wanda
+
+
+def test_the_others_keep_every_label_and_the_digest_of_their_commits(small, wanda):
+    others = "annotator_id <> $a"
+    sql = f"FROM label_events WHERE {others} ORDER BY ALL"
+    before = small.store.query(sql, {"a": wanda})
+    forget(small.store, wanda, patience=0)
+    after = small.store.query("FROM label_events ORDER BY ALL")
+    assert after.equals(before)
+    assert all(not row["unrecorded"] for row in audit(small.store))
+
+
+def test_the_audit_says_that_it_was_done_but_not_about_whom(small, wanda):
+    sets = small.store.read("pair_sets").to_pylist()
+    models = small.store.read("runs").to_pylist()
+    forget(small.store, wanda, patience=0)
+    rows = small.store.read("audit").to_pylist()
+    (request,) = [row for row in rows if row["action"] == "forget"]
+    details = json.loads(request["details"])
+    assert request["subject"] == "annotator"
+    assert (details["pair_sets"], details["models"]) == (1, 1)
+    assert details["rows"]["label_events"] == 120
+    marked = {row["subject"]: json.loads(row["details"]) for row in rows} | {}
+    assert marked[sets[0]["pair_set_id"]]["digest"] == sets[0]["digest"]
+    assert marked[models[0]["model_id"]]["request"] == request["audit_id"]
+    assert small.store.read("pair_sets").to_pylist() == sets
+
+
+def test_the_same_export_does_not_bring_the_annotator_back(small, wanda, tasks, export):
+    file = export(tasks)
+    forget(small.store, wanda, patience=0)
+    source = small.store.query("SELECT min(source) AS s FROM pulls")["s"][0].as_py()
+    found = ingest_export(small.store, file, source=source)
+    assert (found.forgotten, found.added, found.written) == (40, 0, False)
+    people = small.store.read("people")
+    assert 12 not in people["user_id"].to_pylist()
+
+
+def test_a_careful_reading_leaves_the_annotator_out_too(small, wanda, tasks, export):
+    """Answers of another shape, unreadable ones, tasks without an item: none is quarantined."""
+    forget(small.store, wanda, patience=0)
+    source = small.store.query("SELECT min(source) AS s FROM pulls")["s"][0].as_py()
+    for number, task in enumerate(tasks):
+        for made in task["annotations"]:
+            if made["completed_by"] == 12:
+                made["completed_by"] = {"id": 12, "email": EMAIL}
+                made["updated_at"] = "2026-01-02T10:40:01.000000Z"
+                if number == 1:
+                    made["result"][0]["value"]["choices"] = ["Unsure"]
+                if number == 2:
+                    made["created_at"] = "never"
+    lost = {**tasks[3], "id": 900, "data": {"prompt": "none"}}
+    found = ingest_export(small.store, export([*tasks, lost]), source=source)
+    assert found.forgotten == 41
+    assert found.quarantined == {"no_item_id": 2}  # of the two others
+    assert holding(small.home, EMAIL) == set()
+
+
+def test_the_e_mail_is_known_again_in_another_project(small, wanda, tasks, export):
+    forget(small.store, wanda, patience=0)
+    for task in tasks:
+        for made in task["annotations"]:
+            made["completed_by"] = {"id": made["completed_by"] + 500, "email": EMAIL}
+    found = ingest_export(small.store, export(tasks), source="other", labelling=Labelling(("x",)))
+    assert (found.forgotten, found.added) == (120, 0)
+
+
+def test_a_comparison_by_the_annotator_is_refused(small, wanda, tmp_path):
+    from flows.comparisons import ingest_comparisons
+
+    forget(small.store, wanda, patience=0)
+    forget(small.store, ITEM, patience=0)
+    file = tmp_path / "judged.csv"
+    file.write_text(
+        "item_a,item_b,dimension,annotator,category\n"
+        f"clip_001,clip_002,x,{EMAIL},A\n"
+        f"clip_001,clip_002,x,{wanda},A\n"
+        f"clip_001,{ITEM},x,Somebody,A\n"
+        "clip_001,clip_002,x,Somebody,A\n"
+    )
+    found = ingest_comparisons(small, file)
+    assert [each.row for each in found.refused] == [1, 2, 3]
+    assert (found.new, found.annotators) == (1, 1)
+
+
+@pytest.fixture
+def traces(small):
+    """Traces of the item outside the tables: job, frames, a copy of the video; returns its uri."""
+    home = small.home.absolute()
+    job = home / "runs" / "feedfacefeedface"
+    rows = [{"item_id": f"clip_{n:03d}", "path": f"/v/{n}.mp4", "prompt": "p"} for n in range(9)]
+    pq.write_table(pa.Table.from_pylist(rows), job / "media.parquet")
+    (home / "frames" / "ab").mkdir(parents=True)
+    (home / "frames" / "ab" / "abc.safetensors").write_bytes(b"frames")
+    copy = home / "media" / "seven.mp4"
+    copy.parent.mkdir()
+    copy.write_bytes(b"video")
+    item = small.store.query("FROM clips WHERE item_id = $i", {"i": ITEM}).to_pylist()[0]
+    names = small.store.read("media").drop_columns(["observed_at"]).column_names
+    moved = {name: item[name] for name in names} | {"revision": 1, "uri": str(copy)}
+    schema = small.store.read("media").schema
+    small.store.append(
+        "media", pa.Table.from_pylist([moved], schema=pa.schema([schema.field(n) for n in names]))
+    )
+    return str(copy)
+
+
+def test_no_file_of_the_home_holds_the_item_any_more(small, traces):
+    assert holding(small.home, ITEM, traces)
+    outcome = forget(small.store, ITEM, patience=0)
+    assert holding(small.home, ITEM, traces, "clips/007.mp4") == set()
+    assert sound(small.store)
+    assert not Path(traces).exists()
+    assert not (small.home / "frames").exists()
+    media = pq.read_table(small.home / "runs" / "feedfacefeedface" / "media.parquet")
+    assert media.num_rows == 8
+    assert any("delete 1 task (8)" in words for words in outcome.remains)
+    assert any("clips/007.mp4" in words for words in outcome.remains)
+
+
+def test_a_prompt_goes_with_the_last_item_that_has_it(small):
+    forget(small.store, ITEM, patience=0)
+    assert PROMPT in small.store.read("prompts")["text"].to_pylist()
+    forget(small.store, "clip_006", patience=0)
+    assert PROMPT not in small.store.read("prompts")["text"].to_pylist()
+    assert holding(small.home, PROMPT) == set()
+    assert sound(small.store)
+
+
+def test_pairs_of_the_item_go_and_the_set_says_why_it_cannot_be_read(small):
+    from flows.pair import read
+
+    store = small.store
+    before = store.read("pairs").num_rows
+    forget(store, ITEM, patience=0)
+    assert 0 < store.read("pairs").num_rows < before
+    with pytest.raises(PairingError, match="`soli forget` deletes them with an item"):
+        read(store)
+
+
+def test_an_item_is_refused_when_it_comes_again(small, tasks, export):
+    forget(small.store, ITEM, patience=0)
+    source = small.store.query("SELECT min(source) AS s FROM pulls")["s"][0].as_py()
+    found = ingest_export(small.store, export(tasks), source=source)
+    assert (found.forgotten, found.items, found.written) == (3, 0, False)
+
+
+def test_an_items_file_cannot_bring_it_back(small, tmp_path):
+    from flows.items import add_items
+
+    forget(small.store, ITEM, patience=0)
+    file = tmp_path / "items.jsonl"
+    row = {"item_id": ITEM, "prompt": "p", "media": "https://clips.example/7.mp4"}
+    file.write_text(json.dumps(row) + "\n")
+    found = add_items(small, file)
+    assert found.items == 0
+    assert "deleted on request" in found.refused[0].reason
+
+
+def test_a_dry_run_says_it_all_and_writes_nothing(small, wanda, unchanged):
+    with unchanged(small.home):
+        outcome = forget(small.store, wanda, dry_run=True)
+    assert outcome.plan.rows["label_events"] == 120
+    assert outcome.plan.rows["people"] == 2
+    assert [row["users"] for row in outcome.plan.label_studio] == [[99], [12]] or [
+        row["users"] for row in outcome.plan.label_studio
+    ] == [[12], [99]]
+    assert not outcome.written
+
+
+def test_twice_is_once(small, wanda):
+    forget(small.store, wanda, patience=0)
+    again = forget(small.store, wanda, patience=0)
+    assert again.plan is None
+    assert not again.written
+
+
+@pytest.mark.parametrize("text", ["nobody", "item:clip_999", "annotator:clip_001", ""])
+def test_who_is_not_known_cannot_be_forgotten(small, text):
+    with pytest.raises(StoreError, match="no annotator and no item"):
+        forget(small.store, text)
+
+
+def test_readers_who_come_meanwhile_are_always_answered(small, wanda):
+    answers, stop = [], threading.Event()
+
+    def read():
+        while not stop.is_set():
+            with Session(small.home) as session:
+                answers.append(
+                    session.ask("SELECT count(*) AS n FROM label_events")["n"][0].as_py()
+                )
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    forget(small.store, wanda, patience=5)
+    stop.set()
+    reader.join()
+    assert set(answers) <= {360, 240}
+    assert len(answers) > 2
+
+
+# A child that dies, as by kill -9, just before the call of a name for the n-th time.
+DYING = """
+import os, sys, importlib
+from pathlib import Path
+from flows import forget as module
+from warehouse.store import Store
+home, subject, place, number = sys.argv[1:]
+owner, name = place.rsplit(".", 1)
+owner = importlib.import_module(owner)
+real, left = getattr(owner, name), [int(number)]
+def dying(*given, **named):
+    if left[0] == 0:
+        os._exit(9)
+    left[0] -= 1
+    return real(*given, **named)
+setattr(owner, name, dying)
+module.forget(Store(Path(home)), subject, patience=0)
+"""
+PLACES = [
+    ("flows.forget.key_of", 0),
+    ("flows.forget.rewrite", 0),
+    ("flows.forget.rewrite", 4),
+    ("warehouse.rewrite._overwrite", 2),
+    ("warehouse.rewrite.place", 1),
+    ("flows.forget.publish", 0),
+    ("flows.forget.retire", 0),
+    ("flows.forget.purge", 0),
+    ("warehouse.rewrite._cut_log", 2),
+    ("warehouse.rewrite.Path", 9),
+    ("flows.forget.erase", 0),
+    ("flows.forget_files.clear", 0),
+]
+
+
+@pytest.mark.parametrize(("place", "number"), PLACES)
+def test_killed_anywhere_a_rerun_finishes(small, wanda, place, number):
+    command = [sys.executable, "-c", DYING, str(small.home), wanda, place, str(number)]
+    died = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    assert died.returncode == 9, died.stderr
+    with Session(small.home) as session:  # the face that stands can be read
+        assert session.ask("SELECT count(*) AS n FROM label_events")["n"][0].as_py() in (360, 240)
+    store = Store(small.home)
+    finished = forget(store, wanda, patience=0)
+    assert finished.finished
+    assert holding(small.home, wanda, EMAIL, NAME) == set()
+    assert sound(store)
+    assert store.read("audit").num_rows == 3
+    assert not (small.home / "forget.json").exists()
+
+
+def test_another_request_waits_for_the_half_done_one(small, wanda, monkeypatch):
+    def stop(*_given, **_named):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("flows.forget.publish", stop)
+    with pytest.raises(KeyboardInterrupt):
+        forget(small.store, wanda, patience=0)
+    monkeypatch.undo()
+    with pytest.raises(StoreError, match="finish it first"):
+        forget(small.store, ITEM)
+    assert forget(small.store, None, patience=0).finished
+    with pytest.raises(StoreError, match="no deletion request is half done"):
+        forget(small.store, None)
+
+
+def test_damaged_rows_are_not_given_a_sound_note(small, wanda):
+    store = small.store
+    file = Path(store.files("label_events")[0])
+    rows = pq.read_table(file)
+    place = rows.schema.get_field_index("value")
+    turned = rows.set_column(place, rows.schema.field(place), pa.array(["pass"] * rows.num_rows))
+    file.unlink()
+    pq.write_table(turned, file)
+    with pytest.raises(StoreError, match="other rows than were committed"):
+        rewrite(store, Rewrite("label_events", f"annotator_id = '{wanda}'"))
+
+
+def test_writing_and_compacting_go_on_afterwards(small, wanda, tasks, export):
+    from warehouse.maintenance import compact
+
+    forget(small.store, wanda, patience=0)
+    source = small.store.query("SELECT min(source) AS s FROM pulls")["s"][0].as_py()
+    tasks[0]["annotations"][0]["result"][0]["value"]["choices"] = ["Fail"]
+    tasks[0]["annotations"][0]["updated_at"] = "2026-01-02T11:00:00.000000Z"
+    tasks[0]["updated_at"] = "2026-01-02T11:00:00.000000Z"
+    tasks[0]["annotations"][0]["result"][1]["value"]["choices"] = ["Fail"]
+    ingest_export(small.store, export(tasks), source=source)
+    compact(small.store, hours=0)
+    assert sound(Store(small.home))
+
+
+def test_a_process_that_has_the_table_open_sees_the_rewrite(small, wanda):
+    other = Lake(small.home)
+    assert other.table("label_events") is not None
+    forget(small.store, wanda, patience=0)
+    assert other.version("label_events") == small.store.lake.version("label_events")
+    shutil.rmtree(small.home / "face")
