@@ -27,8 +27,8 @@ def trace(
 
     Downwards: model, pair set, consensus, label events with the labelling configuration that each
     was given under, annotators by random id. Upwards: every consensus, pair set and model, with the
-    number of labels, items and pairs. Of a model that was trained on an imported set: the judgements
-    that came in with it.
+    number of labels, items and pairs. Of a model that was trained on an imported set, downwards:
+    the judgements that came in with it.
 
     \b
     Examples:
