@@ -78,7 +78,9 @@ class Plan:
         """What becomes of each table, in the order in which it has to be done."""
         if self.kind == "item":
             return of_item(self.subject, self.prompt_id)
-        return of_annotator(self.subject, [row["email"] for row in self.people if row["email"]])
+        users = [(row["source"], row["user_id"]) for row in self.people]
+        emails = [row["email"] for row in self.people if row["email"]]
+        return of_annotator(self.subject, emails, users)
 
     def digests(self, key: bytes) -> list[str]:
         """What a later ingest knows the annotator or the item again by."""
@@ -198,9 +200,15 @@ def _planned(store: Store, asked: Asked, **known: Any) -> Plan:
 
 
 def held_in(plan: Plan, home: Path) -> list[Path]:
-    """Places of the item's video that lie in the home: copies that Soli made."""
+    """Places of the item's video below the home's `media`: copies that Soli made.
+
+    A place may be anybody's text, so that nothing else in the home counts, wherever it leads.
+    """
+    ours = (home / "media").resolve()
     places = (Path(uri) for uri in plan.uris if "://" not in uri)
-    return [place for place in places if place.is_relative_to(home)]
+    return [
+        place for place in places if place.is_absolute() and place.resolve().is_relative_to(ours)
+    ]
 
 
 def _rows(store: Store, sql: str, **values: object) -> Rows:

@@ -7,7 +7,8 @@ that was cut short finds by the rows that are left what is still to be done.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 
 from warehouse.contracts import TABLES, Table
 from warehouse.rewrite import Rewrite
@@ -28,22 +29,27 @@ ORDER = (
     "items",
     "prompts",
 )
-THEIRS = ("quarantine", "label_events", "comparisons", "annotators", "people")
+THEIRS = ("label_events", "comparisons", "annotators", "people")
 WORD = "forgotten"  # stands where an annotator's id stood in a text
 
 
-def of_annotator(annotator_id: str, emails: list[str]) -> Iterator[Rewrite]:
+def of_annotator(
+    annotator_id: str, emails: Sequence[str] = (), users: Sequence[tuple[str, int]] = ()
+) -> Iterator[Rewrite]:
     """Every row of an annotator's, and the id or an e-mail wherever a text names it.
 
+    users: source and user_id of the annotator; units that could not be read say no more.
     Annotator ids are random, so that a text which holds one means this annotator.
     """
     their = f"annotator_id = {quoted(annotator_id)}"
+    rejected = " OR ".join([f"coalesce({their}, false)", *(_unread(*user) for user in users)])
     gone = {
-        "resolutions": f"quarantine_id IN (SELECT quarantine_id FROM quarantine WHERE {their})",
+        "resolutions": f"quarantine_id IN (SELECT quarantine_id FROM quarantine WHERE {rejected})",
         **dict.fromkeys(THEIRS, their),
+        "quarantine": rejected,
     }
     for table in (*ORDER, *(name for name in TABLES if name not in ORDER)):
-        changed = _redacted(TABLES[table], [annotator_id, *emails])
+        changed = _redacted(TABLES[table], [annotator_id, *filter(_telling, emails)])
         if table == "pulls":
             changed["events"] = _events_left(their)
         yield Rewrite(table, gone.get(table, "false"), changed)
@@ -97,6 +103,21 @@ def _redacted(table: Table, texts: list[str]) -> dict[str, str]:
                 value = f"replace({value}, {quoted(text)}, {quoted(WORD)})"
             changed[column] = value
     return changed
+
+
+def _telling(email: str) -> bool:
+    """Whether a text that is called an e-mail can mean nothing else, such as half a word."""
+    return re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", email) is not None
+
+
+def _unread(source: str, user_id: int) -> str:
+    """Rejected annotations that name a user, and were not read as anybody's."""
+    ids = (f'"completed_by":{user_id}', f'"completed_by":{{"id":{user_id}')  # canonical JSON
+    named = (f"contains(payload, {quoted(each + end)})" for each in ids for end in ",}")
+    return (
+        f"(source = {quoted(source)} AND annotator_id IS NULL AND annotation_id IS NOT NULL"
+        f" AND ({' OR '.join(named)}))"
+    )
 
 
 def _quarantined(item_id: str) -> str:
