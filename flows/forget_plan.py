@@ -135,7 +135,7 @@ def _annotator(store: Store, text: str) -> str | None:
     if is_annotator(store, text):
         return text
     for row in store.read("people").to_pylist():
-        if comparable(row["email"]) == comparable(text) != "":
+        if text == row["annotator_id"] or comparable(row["email"]) == comparable(text) != "":
             return str(row["annotator_id"])
     return None
 
