@@ -85,6 +85,7 @@ def train(
     from training.changes import changed
     from training.config_json import to_json
     from training.launch import launch_command
+    from training.plan import check_shares
     from training.recipes import RECIPES
 
     _refuse_given(changes)
@@ -104,6 +105,7 @@ def train(
     run_id = value_digest({"pair_set": chosen["digest"], "config": _portable(config)})[:16]
     job = job_folder(store, run_id)
     command = launch_command(job, processes=processes, hostfile=hostfile)
+    check_shares(config["batch"]["accumulation"], processes)
     if dry_run:
         said = {"run_id": run_id, "pair_set_id": chosen["pair_set_id"]}
         return said | {"command": shlex.join(command), "config": config}

@@ -187,11 +187,9 @@ def job_of(folder: Path, name: str, run: TrainConfig) -> Path:
     return job
 
 
-def at(run: TrainConfig, stage: Any, precision: Any, world: int) -> TrainConfig:
-    """The same micro-batches a step, whatever the number of processes."""
-    engine = replace(run.engine, zero_stage=stage, precision=precision)
-    batch = replace(run.batch, accumulation=run.batch.accumulation // world)
-    return replace(run, engine=engine, batch=batch)
+def at(run: TrainConfig, stage: Any, precision: Any) -> TrainConfig:
+    """The run at a ZeRO stage, in a precision."""
+    return replace(run, engine=replace(run.engine, zero_stage=stage, precision=precision))
 
 
 def matrix(folder: Path, name: str, run: TrainConfig, precisions: list[str]) -> list[str]:
@@ -203,12 +201,12 @@ def matrix(folder: Path, name: str, run: TrainConfig, precisions: list[str]) -> 
         for stage in STAGES:
             for world in (1, 2):
                 told = f"{name} {precision} stage {stage} x {world}"
-                job = job_of(folder, told.replace(" ", "_"), at(run, stage, precision, world))
+                job = job_of(folder, told.replace(" ", "_"), at(run, stage, precision))
                 together(job, world)
                 known = known or curve(job)
                 lines.append(compared(told, known, job, allowed))
             told = f"{name} {precision} stage {stage} x 2 -> 1"
-            job = job_of(folder, told.replace(" ", "_"), at(run, stage, precision, 2))
+            job = job_of(folder, told.replace(" ", "_"), at(run, stage, precision))
             if not killed_at(job, 2, lambda job=job: len(curve(job)) >= 3):  # type: ignore[misc]
                 raise RuntimeError(f"{told}: it was done before it was killed")
             together(job, 1)

@@ -81,11 +81,12 @@ def train(
     if json or not isinstance(trained, Trained):
         show_json(trained)
         return
+    here, folder = Path.cwd(), trained.path  # a long path would be cut off at the table's edge
     row = {
         "model_id": trained.model_id,
         "pair_set_id": trained.pair_set_id,
         "steps": trained.steps,
         "seconds": trained.seconds,
-        "checkpoint": trained.path,
+        "checkpoint": folder.relative_to(here) if folder.is_relative_to(here) else folder,
     }
     show_rows([row], list(row))
