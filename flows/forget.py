@@ -18,8 +18,9 @@ from typing import Any
 import pyarrow as pa
 
 from annotation.pull import pulling
-from flows.forget_files import erase, remaining
+from flows.forget_files import erase
 from flows.forget_plan import Plan, plan_of
+from flows.forget_rest import remaining
 from warehouse.contracts import OBSERVED_AT, TABLES
 from warehouse.digest import canonical_json, value_digest
 from warehouse.disk import sync
@@ -78,11 +79,11 @@ def forget(
     else:
         plan = plan_of(store, text)
     if plan is None or dry_run:
-        remains = remaining(store, plan) if plan else []
+        remains = remaining(store, plan, done=False) if plan else []
         return Outcome(plan, written=False, finished=begun is not None, remains=remains)
     with _alone(store):
         sessions = _carry_out(store, plan, patience, say)
-    return Outcome(plan, True, begun is not None, sessions, remaining(store, plan))
+    return Outcome(plan, True, begun is not None, sessions, remaining(store, plan, done=True))
 
 
 def _begun(home: Path) -> Plan | None:
@@ -118,7 +119,7 @@ def _carry_out(store: Store, plan: Plan, patience: float, say: Say) -> int:
     for change in changes:
         purge(store, change.table)
     say("older files and log entries removed")
-    erase(store, plan)
+    erase(store, plan, say)
     (store.home / JOURNAL).unlink()
     sync(store.home)
     return sessions

@@ -1,45 +1,61 @@
-"""A deletion request in the files of a home beside its tables, and what is beyond Soli's reach."""
+"""A deletion request in the files of a home that lie beside its tables."""
 
 from __future__ import annotations
 
-import html
-import json
 import re
 import shutil
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from annotation.members import strike_out
 from annotation.spool import clear
 from flows.forget_plan import Plan, held_in
+from flows.forget_prefect import DATABASE, erase_said
+from flows.forget_words import names, pattern, telling
 from pairing.folder import ITEMS, PAIRS_FILE
 from warehouse.disk import sync
 from warehouse.lease import lease
 from warehouse.store import Store
-from warehouse.wording import counted
 
 SERVER = "labelstudio"  # Label Studio's own folder, where `soli annotate server` runs one
-# Folders whose files are looked after above, or hold no text.
-OURS = ("tables", "people", "mirror", "face", "staging", "frames", "pulls", SERVER)
-BINARY = (".parquet", ".safetensors", ".duckdb", ".mp4", ".pt", ".bin", ".lock", ".key")
-ELSEWHERE = "backups, exports and other copies of the home; older versions an object store keeps"
-LARGEST = 256 << 20  # bytes of a file that is searched
+ACCOUNTS = Path(SERVER) / "annotators.json"  # what `soli annotate annotators --sign-up` keeps
+Say = Callable[[str], None]
 
 
-def erase(store: Store, plan: Plan) -> None:
+def words_of(plan: Plan) -> re.Pattern[str]:
+    """Words of the request that mean nothing else."""
+    return pattern(filter(telling, plan.texts), any_case=plan.kind == "annotator")
+
+
+def looked_after(inside: Path) -> bool:
+    """Whether `erase` sees to what a file of the home says: its path from there."""
+    page = len(inside.parts) == 1 and inside.suffix == ".html"
+    return page or inside.as_posix().startswith(DATABASE.as_posix())
+
+
+def erase(store: Store, plan: Plan, say: Say) -> None:
     """Delete what files of the home hold of an annotator or an item; safe to repeat."""
     home = store.home
     for folder in sorted((home / "pulls").glob("*/")):
         clear(folder)  # pages as the server gave them; the next pull reads them again
-    for page in home.glob("*.html"):
-        if _names(page, plan):
-            page.unlink()  # the command that wrote it writes it again
+    said = pattern(plan.texts, any_case=plan.kind == "annotator")
+    for page in sorted(home.glob("*.html")):
+        if names(page, said):
+            page.unlink()
+            say(f"{page} deleted; the command that wrote it writes it again")
+    if changed := erase_said(home, words_of(plan)):
+        say(f"{home / DATABASE}: {changed} values changed")
     if plan.kind == "annotator":
-        return  # pair sets, jobs and frames hold items alone
+        strike_out(home / ACCOUNTS, plan.texts)
+    else:
+        _erase_item(home, plan)
+
+
+def _erase_item(home: Path, plan: Plan) -> None:
     for row in plan.pair_sets:
         for name in (ITEMS, PAIRS_FILE):
             (home / "pair_sets" / row["pair_set_id"] / name).unlink(missing_ok=True)
@@ -62,67 +78,3 @@ def _leave_out(media: Path, item: str) -> None:
         pq.write_table(kept, fresh)
         sync(fresh)
         fresh.rename(media)
-
-
-def remaining(store: Store, plan: Plan) -> list[str]:
-    """What only people can do, in words; files of the home that still name what was forgotten."""
-    said = (_in_label_studio(plan), _server(store.home), _videos(store, plan))
-    return [*chain(*said, _files(store.home, plan)), ELSEWHERE]
-
-
-def _in_label_studio(plan: Plan) -> Iterator[str]:
-    for row in plan.label_studio:
-        project = f"Label Studio, project with source {row['source']}"
-        tasks = counted(len(row["tasks"]), "task", "tasks")
-        if plan.kind == "item":
-            yield f"{project}: delete {tasks} ({_some(row['tasks'])})"
-            continue
-        given = counted(len(row["annotations"]), "annotation", "annotations")
-        users = ", ".join(map(str, row["users"])) or "unknown"
-        yield (
-            f"{project}: delete {given} ({_some(row['annotations'])}) in {tasks}, then user {users}"
-        )
-
-
-def _server(home: Path) -> Iterator[str]:
-    if (home / SERVER).exists():
-        yield f"{home / SERVER}: data, secrets and log of the Label Studio that runs in this home"
-
-
-def _some(numbers: list[int]) -> str:
-    shown = ", ".join(map(str, numbers[:5]))
-    return f"{shown}, ...; --json lists all" if len(numbers) > 5 else shown  # noqa: PLR2004
-
-
-def _videos(store: Store, plan: Plan) -> Iterator[str]:
-    ours = {str(place) for place in held_in(plan, store.home)}
-    for uri in plan.uris:
-        if uri not in ours:
-            yield f"the video itself: {uri}"
-
-
-def _files(home: Path, plan: Plan) -> Iterator[str]:
-    for path in sorted(home.rglob("*")):
-        inside = path.relative_to(home)
-        if inside.parts[0] in OURS or inside.name.lstrip(".") == "forget.json":
-            continue
-        if inside.suffix not in BINARY and path.is_file() and _names(path, plan):
-            yield f"{path} still names {'them' if plan.kind == 'annotator' else 'it'}: look at it"
-
-
-def _names(path: Path, plan: Plan) -> bool:
-    """Whether a file holds the id, or another of the texts, as a word of its own."""
-    if path.stat().st_size > LARGEST:
-        return False
-    forms = {form for text in plan.texts for form in _forms(text)}
-    words = "|".join(map(re.escape, sorted(forms)))
-    found = re.search(rf"(?<!\w)(?:{words})(?!\w)".encode(), path.read_bytes())
-    return found is not None
-
-
-def _forms(text: str) -> Iterator[str]:
-    """A text as it stands in a file of text, JSON or HTML."""
-    yield text
-    yield json.dumps(text)[1:-1]
-    yield json.dumps(text, ensure_ascii=False)[1:-1]
-    yield html.escape(text)

@@ -86,7 +86,7 @@ class Plan:
         """What a later ingest knows the annotator or the item again by."""
         if self.kind == "item":
             return [keyed(key, "item", self.subject)]
-        words = {("annotator", comparable(self.subject))}
+        words: set[tuple[str, ...]] = {("annotator", comparable(self.subject))}
         for row in self.people:
             if row["email"]:
                 words.add(("email", comparable(row["email"])))

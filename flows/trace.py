@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from warehouse.touched import Asked, touched
 
 Rows = list[dict[str, Any]]
 
+_KIND = re.compile("^(annotator|item|label):")
 _OF_EVENT = (
     "annotator_id",
     "event",
@@ -77,7 +79,7 @@ def resolve(store: Store, text: str) -> Reference:
     """
     upon = _upon(store, text)
     if upon is not None:
-        return Reference(upon=upon, name=text.removeprefix("annotator:").removeprefix("item:"))
+        return Reference(upon=upon, name=_KIND.sub("", text))
     head, _, item = text.partition(":")
     model = _model(store, head)
     if item and not _rows(

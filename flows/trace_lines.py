@@ -121,4 +121,11 @@ def _up(found: dict[str, Any]) -> list[str]:
         for m in found["models"]
     ]
     tree += [f"├─ model {model} gave it rewards" for model in found.get("scored_by", ())]
-    return tree
+    return _closed(tree)
+
+
+def _closed(tree: list[str]) -> list[str]:
+    """The tree with its last branch drawn as the last."""
+    last = max((n for n, line in enumerate(tree) if line.startswith("├")), default=len(tree))
+    ends = [line.replace("├", "└", 1).replace("│", " ", 1) for line in tree[last:]]
+    return tree[:last] + ends

@@ -31,6 +31,9 @@ ORDER = (
 )
 THEIRS = ("label_events", "comparisons", "annotators", "people")
 WORD = "forgotten"  # stands where an annotator's id stood in a text
+# Around an e-mail in a text (RE2 knows no look-around).
+BEFORE = r"(^|[^\pL\pN_.+%-])"
+AFTER = r"($|[^\pL\pN_.-]|\.($|[^\pL\pN_]))"
 
 
 def of_annotator(
@@ -49,7 +52,7 @@ def of_annotator(
         "quarantine": rejected,
     }
     for table in (*ORDER, *(name for name in TABLES if name not in ORDER)):
-        changed = _redacted(TABLES[table], [annotator_id, *filter(_telling, emails)])
+        changed = _redacted(TABLES[table], annotator_id, list(filter(_telling, emails)))
         if table == "pulls":
             changed["events"] = _events_left(their)
         yield Rewrite(table, gone.get(table, "false"), changed)
@@ -92,17 +95,26 @@ def _events_left(going: str) -> str:
     )
 
 
-def _redacted(table: Table, texts: list[str]) -> dict[str, str]:
+def _redacted(table: Table, annotator_id: str, emails: list[str]) -> dict[str, str]:
     """Texts of a table's columns, but for its key, with a word in the place of these."""
-    columns = [c.name for c in table.columns if c.kind in ("string", "json")]
-    changed = {}
-    for column in columns:
-        if column not in (*table.key, "annotator_id"):
-            value = column
-            for text in texts:
-                value = f"replace({value}, {quoted(text)}, {quoted(WORD)})"
-            changed[column] = value
-    return changed
+    columns = [c.name for c in table.columns if c.kind in ("string", "json") and not c.check]
+    mended = (c for c in columns if c not in (*table.key, "annotator_id"))
+    return {column: _mended(column, annotator_id, emails) for column in mended}
+
+
+def _mended(column: str, annotator_id: str, emails: list[str]) -> str:
+    """SQL for a value without the id, and without the e-mails in whatever case.
+
+    An e-mail that is part of a longer one is somebody else's.
+    """
+    mended = f"replace({column}, {quoted(annotator_id)}, {quoted(WORD)})"
+    any_email = " || '|' || ".join(f"regexp_escape({quoted(email)})" for email in emails)
+    found = f"'(?i){BEFORE}(?:' || {any_email} || '){AFTER}'"
+    for _ in range(2 if emails else 0):  # of two with one character between, one at a time is seen
+        mended = f"regexp_replace({mended}, {found}, '\\1{WORD}\\2', 'g')"
+    texts = (quoted(text) for text in (annotator_id, *emails))
+    held = " OR ".join(f"contains(lower({column}), lower({text}))" for text in texts)
+    return f"CASE WHEN {held} THEN {mended} ELSE {column} END"
 
 
 def _telling(email: str) -> bool:

@@ -18,6 +18,7 @@ import duckdb
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, WriterProperties, write_deltalake
 from deltalake.fs import DeltaStorageHandler
+from deltalake.transaction import AddAction, RemoveAction
 from pyarrow.fs import FileSelector
 
 from warehouse import engine, remote, views
@@ -190,7 +191,8 @@ def _overwrite(store: Store, contract: Table, files: Sequence[Path], notes: list
     if store.lake.remote(contract.name):
         _send(table, contract, files, properties)
         return
-    folder, actions = store.path(contract.name), []
+    folder = store.path(contract.name)
+    actions: list[AddAction | RemoveAction] = []
     for file in files:
         target = folder / f"part-{uuid.uuid4().hex}.parquet"
         place(file, target)
