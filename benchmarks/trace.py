@@ -7,8 +7,9 @@ three methods) with its two pair sets of 500,000 pairs each, one of them of a co
 model is said to be trained on each, and to have scored every item. It is made in a temporary
 folder; of DIR, where one is given, a copy is made by hard links and DIR stays as it is.
 
-Printed: median and worst seconds of the question alone (`resolve` and `trace`) and of the whole
-process of `soli trace ... --json`, and its CPU seconds. Wanted: 1 s.
+Printed: median and worst seconds, and median CPU seconds of all threads, of the question alone
+(`resolve` and `trace`) and of the whole process of `soli trace ... --json`; and how many processes
+wanted a core meanwhile, as that says what the seconds are worth. Wanted: 1 s.
 """
 
 from __future__ import annotations
@@ -76,12 +77,12 @@ def questions(store: Store) -> dict[str, str]:
     }
 
 
-def asked(home: Path, text: str) -> float:
-    """Seconds of the question in a process that has asked nothing yet of this home."""
-    begun = time.perf_counter()
+def asked(home: Path, text: str) -> tuple[float, float]:
+    """Seconds, and CPU seconds, of the question to a home that was not opened before."""
+    begun, before = time.perf_counter(), time.process_time()
     store = Store(home)
     trace(store, resolve(store, text))
-    return time.perf_counter() - begun
+    return time.perf_counter() - begun, time.process_time() - before
 
 
 def run(home: Path, text: str) -> tuple[float, float]:
@@ -105,18 +106,19 @@ def measure(home: Path, rounds: int) -> list[str]:
         f"{pairs:,} pairs in {len(SETS)} sets, {labels:,} label events, {rounds} rounds",
         "seconds: median (worst)",
         "",
-        f"  {'asked':10}{'question':>16}{'command':>16}{'command, CPU':>14}",
+        f"  {'asked':10}{'question':>16}{'CPU':>8}{'command':>16}{'CPU':>8}",
     ]
     for kind, text in questions(store).items():
         alone = [asked(home, text) for _ in range(rounds)]
         whole = [run(home, text) for _ in range(rounds)]
-        walls, cpus = zip(*whole, strict=True)
-        lines.append(f"  {kind:10}{_figure(alone)}{_figure(walls)}{statistics.median(cpus):14.2f}")
-    return [*lines, "", f"wanted: {TARGET:g} s"]
+        lines.append(f"  {kind:10}{_figure(alone)}{_figure(whole)}")
+    load = os.getloadavg()[1]
+    return [*lines, "", f"wanted: {TARGET:g} s; load in the last 5 minutes: {load:.1f}"]
 
 
-def _figure(seconds: list[float] | tuple[float, ...]) -> str:
-    return f"{statistics.median(seconds):8.2f} ({max(seconds):5.2f})"
+def _figure(measured: list[tuple[float, float]]) -> str:
+    walls, cpus = zip(*measured, strict=True)
+    return f"{statistics.median(walls):8.2f} ({max(walls):5.2f}){statistics.median(cpus):8.2f}"
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 
 from annotation.pull import pulling
-from flows.forget_files import erase
+from flows.forget_files import erase, no_training
 from flows.forget_plan import Plan, plan_of
 from flows.forget_rest import remaining
 from warehouse.contracts import OBSERVED_AT, TABLES
@@ -26,7 +26,7 @@ from warehouse.digest import canonical_json, value_digest
 from warehouse.disk import sync
 from warehouse.errors import StoreError
 from warehouse.face import publish, retire
-from warehouse.forgotten import FORGET, NOT_REBUILDABLE, key_of
+from warehouse.forgotten import FORGET, NOT_REBUILDABLE, forgotten, key_of
 from warehouse.rewrite import purge, rewrite
 from warehouse.store import Store
 
@@ -62,36 +62,51 @@ def forget(
     patience: float = PATIENCE,
     say: Say = lambda _words: None,
 ) -> Outcome:
-    """Delete an annotator (id or e-mail) or an item, or finish a request that was cut short.
+    """Delete an annotator (id, e-mail or name) or an item, or finish what was cut short.
 
     text: None: only finish. patience: seconds that open sessions get to end before their files go.
     Raises: StoreError for what is not known, a half-done request of somebody else, the lease.
     """
-    begun = _begun(store.home)
-    if begun is not None:
-        if text is not None and text not in (*begun.texts, f"{begun.kind}:{begun.subject}"):
-            raise StoreError(
-                "another deletion request is half done; finish it first with `soli forget --finish`"
-            )
-        plan: Plan | None = begun
-    elif text is None:
-        raise StoreError("no deletion request is half done; name an annotator or an item")
-    else:
-        plan = plan_of(store, text)
-    if plan is None or dry_run:
-        remains = remaining(store, plan, done=False) if plan else []
-        return Outcome(plan, written=False, finished=begun is not None, remains=remains)
-    with _alone(store):
+    store.require()
+    with ExitStack() as held:
+        if not dry_run:
+            held.enter_context(_alone(store))
+        plan, finished = _asked(store, text)
+        if plan is None:
+            return Outcome(plan, written=False)
+        if dry_run:
+            return Outcome(plan, False, finished, remains=remaining(store, plan, done=False))
+        held.enter_context(no_training(store.home, plan))
         sessions = _carry_out(store, plan, patience, say)
-    return Outcome(plan, True, begun is not None, sessions, remaining(store, plan, done=True))
+        return Outcome(plan, True, finished, sessions, remaining(store, plan, done=True))
+
+
+def _asked(store: Store, text: str | None) -> tuple[Plan | None, bool]:
+    """The request, None where it was carried out before; and whether it had been begun."""
+    begun = _begun(store.home)
+    if begun is None:
+        if text is None:
+            raise StoreError("no deletion request is half done; name an annotator or an item")
+        return plan_of(store, text), False
+    if text is not None and text not in (*begun.texts, f"{begun.kind}:{begun.subject}"):
+        raise StoreError(
+            "another deletion request is half done; finish it first with `soli forget --finish`"
+        )
+    return begun, True
 
 
 def _begun(home: Path) -> Plan | None:
     """The request that a command cut short was about."""
+    journal = home / JOURNAL
     try:
-        return Plan(**json.loads((home / JOURNAL).read_text(encoding="utf-8")))
+        return Plan(**json.loads(journal.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
+    except (OSError, ValueError, TypeError) as error:
+        raise StoreError(
+            f"{journal} cannot be read as a deletion request that was begun ({error}); delete the"
+            " file and ask for the deletion again"
+        ) from error
 
 
 @contextmanager
@@ -106,6 +121,7 @@ def _alone(store: Store) -> Iterator[None]:
 
 def _carry_out(store: Store, plan: Plan, patience: float, say: Say) -> int:
     """Every step can be repeated; see the head of this module. Returns: sessions cut off."""
+    forgotten(store)  # the key is there, where there has to be one
     _write_journal(store.home, plan)
     for row in _audit_rows(plan, key_of(store.home)):
         store.append("audit", row)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -35,6 +36,21 @@ def looked_after(inside: Path) -> bool:
     """Whether `erase` sees to what a file of the home says: its path from there."""
     page = len(inside.parts) == 1 and inside.suffix == ".html"
     return page or inside.as_posix().startswith(DATABASE.as_posix())
+
+
+@contextmanager
+def no_training(home: Path, plan: Plan) -> Iterator[None]:
+    """Hold the jobs whose media table names an item.
+
+    Raises: StoreError where such a training is under way.
+    """
+    with ExitStack() as held:
+        for media in sorted((home / "runs").glob("*/media.parquet")):
+            items = pq.read_table(media, columns=["item_id"])["item_id"]
+            if plan.kind == "item" and pc.is_in(pa.scalar(plan.subject), value_set=items).as_py():
+                lock = media.with_name("job.lock")
+                held.enter_context(lease(lock, "forget an item", wait=0))
+        yield
 
 
 def erase(store: Store, plan: Plan, say: Say) -> None:
@@ -68,12 +84,10 @@ def _erase_item(home: Path, plan: Plan) -> None:
 
 
 def _leave_out(media: Path, item: str) -> None:
-    """Write a training job's media table without an item; no such training may be under way."""
+    """Write a training job's media table without an item."""
     rows = pq.read_table(media)
     kept = rows.filter(pc.not_equal(rows["item_id"], pa.scalar(item)))
-    if kept.num_rows == rows.num_rows:
-        return
-    with lease(media.with_name("job.lock"), "forget an item", wait=0):
+    if kept.num_rows < rows.num_rows:
         fresh = media.with_suffix(".part")
         pq.write_table(kept, fresh)
         sync(fresh)

@@ -98,14 +98,15 @@ class Plan:
 
 
 def plan_of(store: Store, text: str) -> Plan | None:
-    """What a request about an annotator (id or e-mail) or an item comes to.
+    """What a request about an annotator (id, e-mail or name) or an item comes to.
 
     annotator:ID and item:ID say which, where a text is both.
     Returns: None for who or what was forgotten already.
-    Raises: StoreError for what is not known.
+    Raises: StoreError for what is not known, or could be more than one.
     """
-    store.require()
     kind, name = _kind(text)
+    if kind and is_item(store, text):
+        raise StoreError(f"{text!r} is an item's whole id, too; write item:{text} to mean it")
     annotator = None if kind == "item" else _annotator(store, name)
     item = kind != "annotator" and is_item(store, name)
     if annotator and item:
@@ -120,8 +121,8 @@ def plan_of(store: Store, text: str) -> Plan | None:
     if known.item(name) or known.person(comparable(name)):
         return None
     raise StoreError(
-        f"no annotator and no item {name!r}; `soli agreement report` shows annotators' ids, and an"
-        " annotator may be named by e-mail"
+        f"no annotator and no item {name!r}; `soli annotate annotators` shows annotators' ids, and"
+        " an annotator may be named by e-mail"
     )
 
 
@@ -131,13 +132,23 @@ def _kind(text: str) -> tuple[str | None, str]:
 
 
 def _annotator(store: Store, text: str) -> str | None:
-    """Id of an annotator, given it or an e-mail."""
+    """Id of an annotator, given it, an e-mail or a name.
+
+    Raises: StoreError where several go by it.
+    """
     if is_annotator(store, text):
         return text
-    for row in store.read("people").to_pylist():
-        if text == row["annotator_id"] or comparable(row["email"]) == comparable(text) != "":
-            return str(row["annotator_id"])
-    return None
+    found = {
+        str(row["annotator_id"])
+        for row in store.read("people").to_pylist()
+        if text == row["annotator_id"]
+        or (comparable(text) and comparable(text) in map(comparable, (row["email"], row["name"])))
+    }
+    if len(found) > 1:
+        raise StoreError(
+            f"{len(found)} annotators go by {text!r}; say which: {', '.join(sorted(found))}"
+        )
+    return found.pop() if found else None
 
 
 def _of_annotator(store: Store, annotator: str) -> Plan:

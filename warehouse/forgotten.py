@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from warehouse.digest import canonical_json
 from warehouse.disk import sync
 from warehouse.errors import StoreError
@@ -26,6 +29,7 @@ FORGET = "forget"  # action in `audit` of a deletion request
 NOT_REBUILDABLE = "not_rebuildable"  # and of what rests on what was deleted
 KEY_FILE = "forget.key"
 KEY_BYTES = 32
+ABOUT = {"annotator_id": "annotator", "item_id": "item", "item_a": "item", "item_b": "item"}
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,20 @@ class Forgotten:
         kinds = ("email", "name", "annotator")
         return bool(self.digests) and any(self._holds(kind, text) for kind in kinds)
 
+    def refuse(self, table: str, rows: pa.Table) -> None:
+        """Let no row in that is about somebody, or an item, who went while it was being made.
+
+        Raises: StoreError.
+        """
+        for column, kind in ABOUT.items():
+            if self.digests and column in rows.column_names:
+                values = pc.unique(rows[column]).drop_null().to_pylist()
+                if any(self._holds(kind, value) for value in values):
+                    raise StoreError(
+                        f"{table}: rows are about an {kind} that was deleted on request (`soli"
+                        " forget`) meanwhile; run the command again"
+                    )
+
     def _holds(self, *words: str) -> bool:
         return keyed(self.key, *words) in self.digests
 
@@ -71,6 +89,8 @@ def forgotten(store: Store) -> Forgotten:
 
     Raises: StoreError where something was, and the key to know it again is gone.
     """
+    if not store.lake.exists("audit"):
+        return NOBODY
     rows = store.query("SELECT details FROM audit WHERE action = $a", {"a": FORGET})
     digests = _digests(rows["details"].to_pylist())
     if not digests:

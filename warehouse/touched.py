@@ -15,8 +15,14 @@ Rows = list[dict[str, Any]]
 
 READ = ("label_events", "consensus", "pair_sets", "pair_set_items", "pairs", "runs", "scores")
 _RUNS = """
-SELECT consensus_id, method, decided_at, count(*) AS labels, count(DISTINCT item_id) AS items
-FROM used GROUP BY ALL ORDER BY decided_at, consensus_id
+SELECT consensus_id, any_value(method) AS method, any_value(decided_at) AS decided_at,
+  sum(labels)::BIGINT AS labels, count(*) AS items
+FROM (
+  SELECT consensus_id, item_id, any_value(method) AS method, any_value(decided_at) AS decided_at,
+    count(*) AS labels
+  FROM used GROUP BY consensus_id, item_id
+)
+GROUP BY consensus_id ORDER BY decided_at, consensus_id
 """
 _DECIDED = """
 SELECT consensus_id, min(method) AS method, min(observed_at) AS decided_at, 0 AS labels, 1 AS items

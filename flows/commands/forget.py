@@ -18,8 +18,8 @@ def forget(
         str | None,
         typer.Argument(
             metavar="ANNOTATOR|ITEM",
-            help="An annotator's id or e-mail, or an item's id; annotator:ID or item:ID where a"
-            " name is both.",
+            help="An annotator's id, e-mail or name, or an item's id; annotator:ID or item:ID"
+            " where a text is both.",
         ),
     ] = None,
     *,

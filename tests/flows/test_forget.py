@@ -1,12 +1,15 @@
 """A deletion request: what goes, what stays, what is said, and that nothing brings it back."""
 
+import gzip
 import json
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import threading
 import uuid
+from contextlib import closing
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,6 +20,7 @@ from flows.exports import ingest_export
 from flows.forget import forget
 from warehouse.audit import audit
 from warehouse.errors import PairingError, StoreError
+from warehouse.face import publish
 from warehouse.lake import Lake
 from warehouse.rewrite import Rewrite, rewrite
 from warehouse.session import Session
@@ -29,12 +33,15 @@ EMAIL, NAME = "wanda.quux@studio.example", "Wanda Quux"
 
 
 def words_in(path):
-    """Bytes of a file, and of Parquet the text of every value and statistic."""
-    yield path.read_bytes()
-    if path.suffix == ".parquet":
+    """Bytes of a file, unpacked where it is packed; of Parquet every value and statistic."""
+    data = path.read_bytes()
+    yield data
+    if data.startswith(b"\x1f\x8b"):
+        yield gzip.decompress(data)
+    if data.startswith(b"PAR1"):
         file = pq.ParquetFile(path)
         yield repr(file.read().to_pylist()).encode()
-        yield repr([file.metadata.row_group(n) for n in range(file.num_row_groups)]).encode()
+        yield repr(file.metadata.to_dict()).encode()
 
 
 def holding(home, *texts):
@@ -44,7 +51,7 @@ def holding(home, *texts):
         if path.is_file():
             for data in words_in(path):
                 for text in texts:
-                    if re.search(rf"(?<!\w){re.escape(text)}(?!\w)".encode(), data):
+                    if re.search(rf"(?i)(?<!\w){re.escape(text)}(?!\w)".encode(), data):
                         found.add(path.relative_to(home).as_posix())
     return found
 
@@ -71,27 +78,68 @@ def add_wanda(store):
     store.lake.compact("people")
     (store.home / "report.html").write_text(f"<td>{annotator}</td>")
     spool = store.home / "pulls" / source_of(store)
-    spool.mkdir(parents=True)
+    spool.mkdir(parents=True, exist_ok=True)
     (spool / "000001.json").write_text(json.dumps({"completed_by": {"email": EMAIL}}))
     return annotator
 
 
-@pytest.fixture
-def wanda(small):
-    """A home of one's own with Wanda in it; returns her id."""
-    return add_wanda(small.store)
+def prefect_history(home, *texts):
+    """Tables of Prefect that hold words, with a row for each text."""
+    (home / "prefect").mkdir()
+    with closing(sqlite3.connect(home / "prefect" / "prefect.db", isolation_level=None)) as db:
+        db.execute("PRAGMA journal_mode = wal")
+        db.execute("CREATE TABLE log (name VARCHAR, message TEXT)")
+        db.execute("CREATE TABLE artifact (key VARCHAR, data JSON)")
+        for text in texts:
+            db.execute("INSERT INTO log VALUES ('soli', ?)", [f"1 label of {text}: 3.5"])
+            db.execute("INSERT INTO artifact VALUES ('soli', ?)", [json.dumps(f"| {text} | 1 |")])
 
 
 @pytest.fixture(scope="module")
-def without_both(small_home, tmp_path_factory):
-    """A home from which Wanda and an item are gone; returns it with her id."""
-    home = tmp_path_factory.mktemp("gone") / "home"
+def wanda_home(small_home, tmp_path_factory):
+    """The small home with Wanda in it; returns it with her id. Never written to."""
+    home = tmp_path_factory.mktemp("wanda") / "home"
     shutil.copytree(small_home, home, symlinks=True)
     store = Store(home)
     annotator = add_wanda(store)
-    forget(store, annotator, patience=0)
-    forget(store, ITEM, patience=0)
+    publish(store)
+    prefect_history(home, annotator, EMAIL, NAME)
+    server = home / "labelstudio"
+    server.mkdir()
+    (server / "annotators.json").write_text(json.dumps({EMAIL.upper(): {"token": "t"}, "b": {}}))
     return home, annotator
+
+
+@pytest.fixture
+def small(settings, wanda_home):
+    """Settings of a home of one's own with Wanda in it."""
+    shutil.copytree(wanda_home[0], settings.home, symlinks=True)
+    return settings
+
+
+@pytest.fixture
+def wanda(wanda_home):
+    """Her id."""
+    return wanda_home[1]
+
+
+@pytest.fixture(scope="module")
+def without_wanda(wanda_home, tmp_path_factory):
+    """A home from which Wanda is gone, and what was said; never written to."""
+    home = tmp_path_factory.mktemp("gone") / "home"
+    shutil.copytree(wanda_home[0], home, symlinks=True)
+    said = []
+    outcome = forget(Store(home), wanda_home[1], patience=0, say=said.append)
+    return home, outcome, said
+
+
+@pytest.fixture(scope="module")
+def without_both(without_wanda, wanda_home, tmp_path_factory):
+    """A home from which Wanda and an item are gone; returns it with her id."""
+    home = tmp_path_factory.mktemp("gone") / "home"
+    shutil.copytree(without_wanda[0], home, symlinks=True)
+    forget(Store(home), ITEM, patience=0)
+    return home, wanda_home[1]
 
 
 @pytest.fixture
@@ -101,32 +149,51 @@ def gone(settings, without_both):
     return settings
 
 
-def test_no_file_of_the_home_holds_the_annotator_any_more(small, wanda):
-    assert holding(small.home, wanda, EMAIL, NAME)
-    forget(small.store, wanda, patience=0)
-    assert holding(small.home, wanda, EMAIL, NAME) == set()
-    assert sound(small.store)
+def test_no_byte_of_the_home_names_the_annotator_and_the_tables_verify(
+    wanda_home, without_wanda, wanda
+):
+    before = holding(wanda_home[0], wanda, EMAIL, NAME)
+    assert {path.split("/")[0] for path in before} >= {
+        "people", "tables", "pulls", "prefect", "labelstudio", "report.html",
+    }  # fmt: skip
+    assert holding(without_wanda[0], wanda, EMAIL, EMAIL.upper(), NAME) == set()
+    assert sound(Store(without_wanda[0]))
 
 
-def test_an_annotator_may_be_named_by_e_mail(small, wanda):
-    assert forget(small.store, EMAIL.upper(), dry_run=True).plan.subject == wanda
+def test_what_was_done_to_files_and_what_remains_is_said(without_wanda):
+    home, outcome, said = without_wanda
+    assert "label_events: 120 rows deleted or changed" in said
+    assert f"{home / 'report.html'} deleted; the command that wrote it writes it again" in said
+    assert f"{home / 'prefect' / 'prefect.db'}: 6 values changed" in said
+    left = "\n".join(outcome.remains)
+    assert "delete 40 annotations (12, 112, 212, 312, 412, ...; --json lists all)" in left
+    assert "delete user 99" in left
+    assert f"{home / 'labelstudio'}: data, secrets and log" in left
+    assert "look at it" not in left
+    accounts = json.loads((home / "labelstudio" / "annotators.json").read_text())
+    assert accounts == {"b": {}}
 
 
-def test_the_others_keep_every_label_and_the_digest_of_their_commits(small, wanda):
-    others = "annotator_id <> $a"
-    sql = f"FROM label_events WHERE {others} ORDER BY ALL"
-    before = small.store.query(sql, {"a": wanda})
-    forget(small.store, wanda, patience=0)
-    after = small.store.query("FROM label_events ORDER BY ALL")
-    assert after.equals(before)
-    assert all(not row["unrecorded"] for row in audit(small.store))
+@pytest.mark.parametrize("text", [EMAIL.upper(), NAME])
+def test_an_annotator_may_be_named_by_e_mail_or_name(wanda_home, wanda, text):
+    assert forget(Store(wanda_home[0]), text, dry_run=True).plan.subject == wanda
 
 
-def test_the_audit_says_that_it_was_done_but_not_about_whom(small, wanda):
-    sets = small.store.read("pair_sets").to_pylist()
-    models = small.store.read("runs").to_pylist()
-    forget(small.store, wanda, patience=0)
-    rows = small.store.read("audit").to_pylist()
+def test_the_others_keep_every_label_and_the_digest_of_their_commits(
+    wanda_home, without_wanda, wanda
+):
+    sql = "FROM label_events WHERE annotator_id <> $a ORDER BY ALL"
+    before = Store(wanda_home[0]).query(sql, {"a": wanda})
+    store = Store(without_wanda[0])
+    assert store.query("FROM label_events ORDER BY ALL").equals(before)
+    assert all(not row["unrecorded"] for row in audit(store))
+
+
+def test_the_audit_says_that_it_was_done_but_not_about_whom(wanda_home, without_wanda):
+    before, store = Store(wanda_home[0]), Store(without_wanda[0])
+    sets = before.read("pair_sets").to_pylist()
+    models = before.read("runs").to_pylist()
+    rows = store.read("audit").to_pylist()
     (request,) = [row for row in rows if row["action"] == "forget"]
     details = json.loads(request["details"])
     assert request["subject"] == "annotator"
@@ -135,7 +202,7 @@ def test_the_audit_says_that_it_was_done_but_not_about_whom(small, wanda):
     marked = {row["subject"]: json.loads(row["details"]) for row in rows}
     assert marked[sets[0]["pair_set_id"]]["digest"] == sets[0]["digest"]
     assert marked[models[0]["model_id"]]["request"] == request["audit_id"]
-    assert small.store.read("pair_sets").to_pylist() == sets
+    assert store.read("pair_sets").to_pylist() == sets
 
 
 def test_the_same_export_brings_neither_back(gone, tasks, export):

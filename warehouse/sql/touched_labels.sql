@@ -1,13 +1,7 @@
 -- Which label events stood when which consensus was decided?
 -- grain: consensus run, item, dimension and standing label event of what is asked for
 -- asked for: an annotator, an item, or one annotation, with its dimension and revision or without
-WITH runs AS (
-  SELECT consensus_id, min(method) AS method, min(observed_at) AS decided_at
-  FROM consensus
-  GROUP BY consensus_id
-),
--- All revisions of the annotations: a label stands until the next one is observed.
-annotations AS (
+WITH annotations AS (
   SELECT DISTINCT source, annotation_id, annotation_created_at
   FROM label_events
   WHERE
@@ -17,6 +11,7 @@ annotations AS (
     AND ($source IS NULL OR source = $source)
     AND ($created_at IS NULL OR annotation_created_at = $created_at)
 ),
+-- All revisions of the annotations: a label stands until the next one is observed.
 revisions AS (
   SELECT
     e.*,
@@ -37,8 +32,7 @@ standing AS (
     AND ($dimension IS NULL OR dimension = $dimension)
     AND ($revision IS NULL OR revision = $revision)
 )
-SELECT r.consensus_id, r.method, r.decided_at, s.item_id, s.dimension
+SELECT c.consensus_id, c.method, c.observed_at AS decided_at, s.item_id, s.dimension
 FROM standing AS s
-JOIN runs AS r ON s.observed_at <= r.decided_at AND (s.until IS NULL OR s.until > r.decided_at)
-SEMI JOIN consensus AS c
-  ON c.consensus_id = r.consensus_id AND c.item_id = s.item_id AND c.dimension = s.dimension
+JOIN consensus AS c USING (item_id, dimension)
+WHERE s.observed_at <= c.observed_at AND (s.until IS NULL OR s.until > c.observed_at)

@@ -1,7 +1,7 @@
 -- Which items of pair sets rest on these labels, or are the item asked for?
 -- grain: pair set, dimension and item
 -- used: the rows of touched_labels.sql; $item: what stands in a set is asked for, labels or not
-WITH recipes AS (
+WITH recipes AS MATERIALIZED (
   SELECT
     pair_set_id,
     consensus_id,
@@ -10,7 +10,7 @@ WITH recipes AS (
 ),
 -- A combined dimension has no labels of its own: its parts are the names in its expression, but
 -- those that are spelled there with a backslash.
-sources AS (
+sources AS MATERIALIZED (
   SELECT m.pair_set_id, m.dimension, r.consensus_id, u.dimension AS judged
   FROM (SELECT DISTINCT pair_set_id, dimension FROM pair_set_items) AS m
   JOIN recipes AS r USING (pair_set_id)
@@ -22,7 +22,7 @@ sources AS (
       )
     )
 ),
-labelled AS (
+labelled AS MATERIALIZED (
   SELECT s.pair_set_id, s.dimension, u.item_id, count(*) AS labels
   FROM sources AS s
   JOIN used AS u ON u.consensus_id = s.consensus_id AND u.dimension = s.judged
