@@ -125,7 +125,7 @@ def _carry_out(store: Store, plan: Plan, patience: float, say: Say) -> int:
     _write_journal(store.home, plan)
     for row in _audit_rows(plan, key_of(store.home)):
         store.append("audit", row)
-    changes = list(plan.rewrites)
+    changes = [change for change in plan.rewrites if change.table in plan.rows]
     for change in changes:
         if count := rewrite(store, change):
             say(f"{change.table}: {count} rows deleted or changed")
