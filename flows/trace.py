@@ -128,7 +128,7 @@ def trace(store: Store, reference: Reference) -> dict[str, Any]:
     if reference.upon:
         return _up(store, reference.upon, reference.name)
     assert reference.model_id
-    found = _lineage_of_model(store, reference.model_id)
+    found = _lineage_of_model(store, reference.model_id, people=not reference.item_id)
     if reference.item_id:
         found["rewards"] = _rewards(store, reference.model_id, reference.item_id)
         if "judgements" in found:
@@ -136,7 +136,8 @@ def trace(store: Store, reference: Reference) -> dict[str, Any]:
     return found
 
 
-def _lineage_of_model(store: Store, model: str) -> dict[str, Any]:
+def _lineage_of_model(store: Store, model: str, *, people: bool) -> dict[str, Any]:
+    """Model, pair set and consensus; people: with all whose labels were known, by configuration."""
     run = _rows(
         store,
         "SELECT model_id, run_id, pair_set_id, weights_sha256, path, observed_at"
@@ -167,14 +168,16 @@ def _lineage_of_model(store: Store, model: str) -> dict[str, Any]:
         " FROM consensus WHERE consensus_id = $c GROUP BY ALL ORDER BY ALL",
         c=pair_set["consensus_id"],
     )
-    return {
+    found: dict[str, Any] = {
         "model": run,
         "pair_set": pair_set,
         "not_rebuildable": _lost(store, run["pair_set_id"]),
         "consensus": consensus,
-        "annotators": _rows(store, _PEOPLE, **moment),
-        "configs": _rows(store, _CONFIGS, **moment),
     }
+    if people:  # an item's own are behind its rewards
+        found["annotators"] = _rows(store, _PEOPLE, **moment)
+        found["configs"] = _rows(store, _CONFIGS, **moment)
+    return found
 
 
 def _lost(store: Store, pair_set_id: str) -> str | None:

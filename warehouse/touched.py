@@ -62,7 +62,7 @@ def touched(store: Store, asked: Asked) -> dict[str, Any]:
         same by dimension and split (parts); models, those trained on these sets, the oldest first;
         scored_by, models that gave the item a reward.
     A label stands from when it was observed until its next revision was.
-    Cost: at 500k pairs below half a second, see benchmarks/results/trace.txt.
+    Cost: see benchmarks/results/trace.txt.
     """
     values = asdict(asked)
     with store.connect(READ) as db:

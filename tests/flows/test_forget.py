@@ -22,6 +22,7 @@ from warehouse.audit import audit
 from warehouse.errors import PairingError, StoreError
 from warehouse.face import publish
 from warehouse.lake import Lake
+from warehouse.lease import lease
 from warehouse.rewrite import Rewrite, rewrite
 from warehouse.session import Session
 from warehouse.store import Store
@@ -336,7 +337,10 @@ def test_twice_is_once(gone, without_both):
         assert not again.written
 
 
-@pytest.mark.parametrize("text", ["nobody", "item:clip_999", "annotator:clip_001", ""])
+NASTY = ["x' OR 1=1 --", "a \"b\"\n'c'", "annotator:", "item:", "*", "%", "../people", "\x1b[31m"]
+
+
+@pytest.mark.parametrize("text", ["nobody", "item:clip_999", "annotator:clip_001", "", *NASTY])
 def test_who_is_not_known_cannot_be_forgotten(without_both, text):
     with pytest.raises(StoreError, match="no annotator and no item"):
         forget(Store(without_both[0]), text)
@@ -474,3 +478,139 @@ def test_a_process_that_has_the_table_open_sees_the_rewrite(small, wanda):
     assert other.table("label_events") is not None
     forget(small.store, wanda, patience=0)
     assert other.version("label_events") == small.store.lake.version("label_events")
+
+
+def people(store, *rows):
+    """Rows of `people` with the names of their annotators."""
+    source = str(uuid.uuid4())
+    found = [
+        {"source": source, "user_id": n, "annotator_id": annotator, "email": email, "name": None}
+        for n, (annotator, email) in enumerate(rows)
+    ]
+    schema = store.read("people").schema
+    fields = [schema.field(name) for name in found[0]]
+    store.append("people", pa.Table.from_pylist(found, schema=pa.schema(fields)))
+
+
+def test_somebody_who_never_judged_is_forgotten_too(gone):
+    store, other = gone.store, "c" * 32
+    people(store, (other, "carl@studio.example"))
+    outcome = forget(store, "carl@studio.example", patience=0)
+    assert outcome.plan.rows == {"people": 1}
+    assert any("delete user 0" in words for words in outcome.remains)
+    assert holding(gone.home, other, "carl@studio.example") == set()
+    assert sound(store)
+    with pytest.raises(StoreError, match="deleted on request"):
+        people(store, (other, None))
+
+
+def test_an_e_mail_of_two_annotators_is_asked_about(gone):
+    people(gone.store, ("c" * 32, "both@studio.example"), ("d" * 32, "both@studio.example"))
+    with pytest.raises(StoreError, match=r"2 annotators go by .*say which: c{32}, d{32}"):
+        forget(gone.store, "both@studio.example")
+
+
+def named(store, *names):
+    """Items of a prompt of their own, at one place, with one digest."""
+    prompt = {"prompt_id": "p" * 16, "text": "shared by nasty ids", "attributes": "{}"}
+    store.append("prompts", pa.Table.from_pylist([prompt]))
+    known = store.read("items").drop_columns(["observed_at"])
+    shared = {"prompt_id": "p" * 16, "uri": "/v/shared.mp4", "media_sha256": "e" * 64}
+    rows = [known.to_pylist()[0] | shared | {"item_id": name} for name in names]
+    store.append("items", pa.Table.from_pylist(rows, schema=known.schema))
+
+
+def test_ids_with_quotes_and_newlines_go_alone_and_what_is_shared_stays(gone):
+    store, first, last = gone.store, 'it\'s "a"\n😀 \\ id', "item:item"
+    named(store, first, last, "item")
+    with pytest.raises(StoreError, match=r"whole id, too; write item:item:item"):
+        forget(store, last)
+    outcome = forget(store, first, patience=0)
+    assert outcome.plan.uris == []  # others have the video, too
+    assert first not in store.read("items")["item_id"].to_pylist()
+    assert holding(gone.home, first) == set()
+    assert forget(store, f"item:{last}", patience=0).plan.subject == last
+    assert "shared by nasty ids" in store.read("prompts")["text"].to_pylist()
+    forget(store, "item:item", patience=0)
+    assert holding(gone.home, "shared by nasty ids", "/v/shared.mp4") == set()
+    assert sound(store)
+
+
+def test_rows_that_were_read_before_are_not_written_afterwards(gone, wanda):
+    store = gone.store
+    scores = store.read("scores").drop_columns(["observed_at"]).slice(0, 1).to_pylist()[0]
+    for row in (scores | {"item_id": ITEM}, scores | {"item_id": "clip_999"}):
+        rows = pa.Table.from_pylist([row])
+        if row["item_id"] == ITEM:
+            with pytest.raises(StoreError, match="an item that was deleted on request"):
+                store.append("scores", rows)
+        else:
+            assert store.append("scores", rows) == 1
+
+
+def test_a_writer_is_waited_for(gone, monkeypatch):
+    other = Store(gone.home)
+    real = Store.writing
+    monkeypatch.setattr(
+        Store, "writing", lambda self, purpose, **named: real(self, purpose, wait=0.1, **named)
+    )
+    with other.writing("measure"):
+        with pytest.raises(StoreError, match=r"being written by process \d+ \(measure\)"):
+            forget(Store(gone.home), "clip_001")
+        assert not (gone.home / "forget.json").exists()
+
+
+def test_a_training_of_the_item_has_to_end_first(small, traces):
+    with lease(small.home / "runs" / "feedfacefeedface" / "job.lock", "train"):
+        with pytest.raises(StoreError, match=r"\(train\)"):
+            forget(small.store, ITEM)
+        assert not (small.home / "forget.json").exists()
+
+
+def test_a_session_that_is_open_is_counted_and_loses_its_files(small, wanda):
+    with Session(small.home) as session:
+        session.ask("SELECT count(*) AS n FROM label_events")
+        assert forget(small.store, wanda, patience=0).sessions == 1
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"kind": "annotator"', "[1]", "\x00"])
+def test_a_journal_that_is_none_is_named(gone, text):
+    (gone.home / "forget.json").write_text(text)
+    with pytest.raises(StoreError, match=r"forget\.json cannot be read as a deletion request"):
+        forget(gone.store, None)
+
+
+def test_without_the_key_nobody_is_forgotten_under_another_one(gone):
+    (gone.home / "forget.key").unlink()
+    with pytest.raises(StoreError, match=r"forget\.key cannot be read"):
+        forget(gone.store, "clip_001", patience=0)
+    assert not (gone.home / "forget.key").exists()
+    assert not (gone.home / "forget.json").exists()
+
+
+def test_a_home_without_a_warehouse_is_said(settings, unchanged):
+    with unchanged(settings.home), pytest.raises(StoreError, match="no warehouse in"):
+        forget(settings.store, "anybody")
+
+
+def test_a_home_that_cannot_be_written_stays_as_it_is(gone, unchanged, monkeypatch):
+    import errno
+    import os
+
+    def refused(path, *_given, **_named):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    with unchanged(gone.home):
+        monkeypatch.setattr("warehouse.lease.os.open", refused)
+        with pytest.raises(StoreError, match="cannot be written"):
+            forget(gone.store, "clip_001")
+
+
+def test_what_a_table_still_says_is_named(gone):
+    store = gone.store
+    row = store.read("projects").drop_columns(["observed_at"])
+    extra = row.to_pylist()[0] | {"version": 3, "config": "<View>Clips for Dora Dee</View>"}
+    store.append("projects", pa.Table.from_pylist([extra], schema=row.schema))
+    people(store, ("c" * 32, "Dora Dee"))
+    left = forget(store, "c" * 32, patience=0).remains
+    assert "table projects, column config still names them in 1 row: look at it" in left

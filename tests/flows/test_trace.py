@@ -134,7 +134,7 @@ def test_every_label_says_under_which_configuration_it_was_given(store):
     found = trace(store, resolve(store, "latest:clip_003"))
     events = [event for reward in found["rewards"] for event in reward["events"]]
     assert {event["project_version"] for event in events} == {1}
-    (config,) = found["configs"]
+    (config,) = trace(store, resolve(store, "latest"))["configs"]
     project = store.read("projects").to_pylist()[0]
     assert (config["source"], config["version"]) == (project["source"], 1)
     assert config["config_digest"] == project["config_digest"]
