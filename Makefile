@@ -7,7 +7,7 @@ BIN := .venv/bin
 READY := .venv/.installed
 SERVER := .venv-labelstudio/.installed
 TEMPLATE := .cache/labelstudio-template/.ready
-BENCHMARKS := agreement intervals dawid_skene pairs pair_build pair_stream item_encodings export labels_view pull video_input web step spark doctor
+BENCHMARKS := agreement intervals dawid_skene pairs pair_build pair_stream item_encodings export labels_view pull trace video_input web step spark doctor
 TESTS ?=
 DEMO ?=
 

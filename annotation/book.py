@@ -19,7 +19,7 @@ from annotation.known import (
     comparable,
 )
 from annotation.moments import Micros, micros
-from annotation.payload import ITEM_KEY, Annotation, Task, User, raw_id
+from annotation.payload import ITEM_KEY, Annotation, Task, User, raw_id, raw_user
 from annotation.quarantine import Quarantine
 from annotation.sound import Sound
 from annotation.states import States
@@ -208,6 +208,17 @@ class Book:
         self.annotators[user_id] = self.memory.annotators[user_id] = annotator
         if email:
             self.emails[email] = self.memory.emails[email] = annotator
+
+    def forgotten(self, raw: Any) -> bool:
+        """Whether a raw annotation is of somebody who was deleted on request; counts it, if so."""
+        user = raw_user(raw)
+        if user is None:
+            return False
+        person = self.context.users.get(user.id, user)
+        email = comparable(person.email or user.email)
+        found = self.context.forgotten.user(self.context.source, user.id, email)
+        self.counts["forgotten"] += found
+        return found
 
     def foreign(self, user: User) -> bool:
         """Whether nobody of that id was ever a member, as far as the server's list tells."""

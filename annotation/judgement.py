@@ -11,6 +11,7 @@ from typing import Any
 from annotation.moments import EARLIEST, Micros, micros, moment_of, possible
 from annotation.payload import Annotation, Answer, User, read_answer
 from annotation.versions import Choice, Reading, Readings, Version
+from warehouse.forgotten import NOBODY, Forgotten
 
 ORDER_SLACK = timedelta(minutes=1)  # created and updated are stamped one after the other
 TIME_ADVICE = "set the server's clock, or correct the file"
@@ -38,6 +39,8 @@ class Context:
     live: bool = True
     """True: read from a server, the newest there is. False: from a file, which may be an old one,
     so that a task known in a newer state is left alone."""
+    forgotten: Forgotten = NOBODY
+    """Annotators and items that were deleted on request: nothing of them is taken in."""
 
     @cached_property
     def readings(self) -> Readings:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from http import HTTPStatus
 from pathlib import Path
 
@@ -33,6 +33,15 @@ def sign_up(admin: Client, emails: Mapping[str, str], secret_file: Path) -> dict
             held[name]["token"] = _token(admin, emails[name], held[name]["password"])
             write_secret(secret_file, held)
     return {name: Client(admin.url, held[name]["token"]) for name in emails}
+
+
+def strike_out(secret_file: Path, names: Collection[str]) -> None:
+    """Forget passwords and tokens of annotators who were signed up by one of these names."""
+    held = _held(secret_file)
+    gone = {name.casefold() for name in names}
+    kept = {name: secret for name, secret in held.items() if name.casefold() not in gone}
+    if kept != held:
+        write_secret(secret_file, kept)
 
 
 def _held(secret_file: Path) -> dict[str, dict[str, str]]:

@@ -21,6 +21,7 @@ from annotation.payload import (
     raw_id,
     read_annotation,
     read_task,
+    text_in,
 )
 from annotation.sound import Item, Prepared, Sound, sound_annotation, sound_task
 from warehouse.identity import prompt_id
@@ -31,6 +32,8 @@ def observe(book: Book, raw: Any) -> None:
     book.counts["tasks"] += 1
     ahead = raw if isinstance(raw, Prepared) else None
     task = ahead.task if ahead else sound_task(raw) or read_task(raw)
+    if book.context.forgotten.digests and _of_forgotten_item(book, task, raw):
+        return
     if isinstance(task, str):
         book.counts["annotations"] += len(raw_annotations(raw))
         detail = f"task {raw_id(raw)} is unreadable ({task}); export or pull it again"
@@ -47,6 +50,19 @@ def observe(book: Book, raw: Any) -> None:
         _reject_repeated(book, task, ahead.later.task if ahead else raw, times)
         return
     _observe_task(book, task, when, ahead)
+
+
+def _of_forgotten_item(book: Book, task: Task | str, raw: Any) -> bool:
+    """Whether a task, readable or not, names an item that was deleted on request; counts it."""
+    annotations = raw_annotations(raw) if isinstance(task, str) else task.annotations
+    data = raw.get("data") if isinstance(task, str) and isinstance(raw, dict) else None
+    try:
+        item = text_in(data or {}, ITEM_KEY) if isinstance(task, str) else task.text(ITEM_KEY)
+    except (AttributeError, ValueError):  # the data are no object, or the id a number of a book
+        return False
+    found = book.context.forgotten.item(item)
+    book.counts["forgotten"] += len(annotations) if found else 0
+    return found
 
 
 def _task_time(task: Task, context: Context) -> Micros:
@@ -158,6 +174,8 @@ def _reject_task(book: Book, task: Task) -> None:
         f" {ITEM_KEY!r} to the task"
     )
     for raw in task.annotations or [{"data": task.data}]:
+        if book.forgotten(raw):
+            continue
         annotation = read_annotation(raw)
         readable = annotation if isinstance(annotation, Annotation) else None
         number = raw_id(raw) if task.annotations else None
@@ -168,6 +186,8 @@ def _observe_careful(
     book: Book, task: Task, item_id: str, raw: Any, seen: set[AnnotationKey]
 ) -> None:
     """Store or reject each unit of an annotation, and note its key in `seen`."""
+    if book.forgotten(raw):
+        return
     annotation = read_annotation(raw)
     if isinstance(annotation, str):
         number = raw_id(raw)

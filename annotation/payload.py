@@ -154,10 +154,15 @@ class Task(NamedTuple):
 
     def text(self, key: str) -> str | None:
         """Text of a data field; numbers as text, None where it is absent, empty or a structure."""
-        value = self.data.get(key)
-        if isinstance(value, bool) or not isinstance(value, str | int):
-            return None
-        return str(value).strip() or None
+        return text_in(self.data, key)
+
+
+def text_in(data: Mapping[str, Any], key: str) -> str | None:
+    """As `Task.text`."""
+    value = data.get(key)
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return None
+    return str(value).strip() or None
 
 
 def made_task(
@@ -208,6 +213,16 @@ def raw_id(raw: Any) -> int | None:
     """Id of something that could not be read otherwise."""
     value = raw.get("id") if isinstance(raw, dict) else None
     return value if type(value) is int and 0 <= value < LARGEST_ID else None
+
+
+def raw_user(raw: Any) -> User | None:
+    """Who made something that may be an annotation, as far as it says."""
+    made_by = raw.get("completed_by") if isinstance(raw, dict) else None
+    number = raw_id(made_by if isinstance(made_by, dict) else {"id": made_by})
+    if number is None:
+        return None
+    email = made_by.get("email") if isinstance(made_by, dict) else None
+    return User(id=number, email=email if isinstance(email, str) else None)
 
 
 def raw_annotations(raw: Any) -> list[Any]:

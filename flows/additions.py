@@ -11,12 +11,14 @@ import pyarrow as pa
 from annotation.items import UNKNOWN_GENERATOR, Items, Refused
 from annotation.tables import from_rows
 from warehouse.contracts import MEDIA_FACTS
+from warehouse.forgotten import NOBODY, Forgotten
 from warehouse.store import Store
 
 Row = dict[str, Any]
 Known = Mapping[str, Row]
 UNKNOWN = {"generator": UNKNOWN_GENERATOR, "attributes": "{}", "media_sha256": None}
 FIXED = ("prompt_id", "design_k")
+DELETED = "an item of this id was deleted on request (`soli forget`); it is not taken in again"
 WORDS = {"prompt_id": "prompt", "media_sha256": "video (by its digest)"}
 
 
@@ -37,10 +39,13 @@ class Additions:
     """Prompts that keep the attributes they came with, though the file says others."""
 
 
-def additions(found: Items, items: Known, prompts: Known) -> Additions:
+def additions(
+    found: Items, items: Known, prompts: Known, forgotten: Forgotten = NOBODY
+) -> Additions:
     """What may stand beside what is known.
 
     items: rows of the view `clips` by item; prompts: rows of the table by prompt.
+    forgotten: items that were deleted on request are refused.
     A known item may gain what nobody knew of it, and its video may have moved; with other content
     it is refused, for items never change.
     """
@@ -48,7 +53,9 @@ def additions(found: Items, items: Known, prompts: Known) -> Additions:
     refused = list(found.refused)
     for number, row in zip(found.rows, found.items.to_pylist(), strict=True):
         known = items.get(row["item_id"])
-        if known is None:
+        if forgotten.item(row["item_id"]):
+            refused.append(Refused(number, row["item_id"], DELETED))
+        elif known is None:
             every.append(row)
             new.append(row)
         elif others := _others(row, known):

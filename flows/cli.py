@@ -17,6 +17,7 @@ from flows.commands import (
     doctor,
     evaluate,
     flows,
+    forget,
     ingest,
     pairs,
     score,
@@ -94,6 +95,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("ablate")(ablate.ablate)
 app.command("canaries")(canaries.canaries)
 app.command("trace")(trace.trace)
+app.command("forget")(forget.forget)
 app.add_typer(warehouse.app, name="warehouse")
 app.add_typer(flows.app, name="flows")
 app.command("doctor")(doctor.doctor)

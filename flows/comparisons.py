@@ -23,10 +23,12 @@ from annotation.comparisons import (
     settled,
 )
 from annotation.events import random_id
+from annotation.known import comparable
 from flows.measure import labels_of
 from flows.settings import Settings, owned
 from warehouse.errors import AgreementError
 from warehouse.face import publish
+from warehouse.forgotten import Forgotten, forgotten
 from warehouse.store import Store
 
 _KNOWN = """
@@ -75,6 +77,7 @@ def ingest_comparisons(
     store, config = settings.store, comparison_config(settings)
     judgements, unreadable = read_comparisons(file, config, datetime.now(UTC))
     with store.batch("ingest comparisons", dry_run=dry_run) as batch:
+        judgements, deleted = _remembered(judgements, forgotten(store))
         texts = {each.annotator.strip() for each in judgements}
         ids = _known_ids(store, texts)
         named, people = identified(judgements, store.read("people"), ids, random_id)
@@ -87,8 +90,8 @@ def ingest_comparisons(
     written = bool(batch.added) and not dry_run
     if written:
         publish(store)
-    refused = sorted(unreadable + contradictions, key=lambda each: each.row)
-    read = len(judgements) + len(unreadable)
+    refused = sorted(unreadable + contradictions + deleted, key=lambda each: each.row)
+    read = len(judgements) + len(unreadable) + len(deleted)
     told = found.new + found.changed + found.stale
     return ComparisonsIngested(
         read=read,
@@ -100,6 +103,21 @@ def ingest_comparisons(
         annotators=people.num_rows,
         written=written,
     )
+
+
+def _remembered(
+    judgements: Sequence[Judgement], known: Forgotten
+) -> tuple[list[Judgement], list[RefusedRow]]:
+    """Judgements of nobody, and of no item, that was deleted on request; the others are refused."""
+    kept, refused = [], []
+    for each in judgements:
+        if known.person(comparable(each.annotator)):
+            refused.append(RefusedRow(each.row, "its annotator was deleted on request"))
+        elif known.item(each.item_a) or known.item(each.item_b):
+            refused.append(RefusedRow(each.row, "an item of it was deleted on request"))
+        else:
+            kept.append(each)
+    return kept, refused
 
 
 def comparison_config(settings: Settings) -> ComparisonConfig:

@@ -15,6 +15,7 @@ from annotation.media import is_remote
 from flows.additions import Additions, additions, known_items, known_prompts
 from pairing.imports import Foreign, Video
 from pairing.imports.foreign import shown
+from warehouse.forgotten import forgotten
 from warehouse.identity import prompt_id
 from warehouse.store import Store
 
@@ -92,7 +93,8 @@ def foreign_items(
     )
     same = _same_files(store, found, known)
     fresh = _without(found, same)
-    added = additions(fresh, known, known_prompts(store, fresh.prompts["prompt_id"].to_pylist()))
+    prompts = known_prompts(store, fresh.prompts["prompt_id"].to_pylist())
+    added = additions(fresh, known, prompts, forgotten(store))
     reasons = {looked_at[each.row - 1]["item_id"]: each.reason for each in added.refused}
     facts = {item: known[item] for item in settled}
     facts |= known_items(store, sorted(set(same.values()))) if same else {}

@@ -26,6 +26,7 @@ from flows.known import Knowledge
 from flows.labelling import Labelling, project_rows, with_labelling
 from warehouse.contracts import EVENTS, OUTCOMES
 from warehouse.face import current, publish
+from warehouse.forgotten import forgotten
 from warehouse.store import Batch, Store
 
 CHUNK = 2000  # tasks turned into events at a time
@@ -90,6 +91,8 @@ class Ingested:
     """Tasks that left the project."""
     stale: int
     """Tasks of an export that are known in a newer state; they are left alone."""
+    forgotten: int
+    """Annotations of people and items that were deleted on request: they are left out."""
     seconds: float
     written: bool
 
@@ -114,6 +117,7 @@ class Ingested:
             items=self.items + other.items,
             gone=self.gone + other.gone,
             stale=self.stale + other.stale,
+            forgotten=self.forgotten + other.forgotten,
             seconds=self.seconds + other.seconds,
             written=self.written or other.written,
         )
@@ -150,6 +154,7 @@ def ingest(
             design_k=design_k,
             users=origin.users,
             live=origin.live,
+            forgotten=forgotten(store),
         )
         with tasks(context) if callable(tasks) else nullcontext(tasks) as opened:
             counts = _staged(batch, _read(opened, Knowledge(store, source), context, origin))
@@ -261,6 +266,7 @@ def _summary(
         items=counts.get("items", 0),
         gone=counts.get("task_gone", 0),
         stale=counts.get("stale", 0),
+        forgotten=counts.get("forgotten", 0),
         seconds=seconds,
         written=written,
     )

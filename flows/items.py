@@ -15,6 +15,7 @@ from annotation.serving import check_served, serve_media, served_folders
 from flows.additions import Additions, additions, known_items, known_prompts
 from flows.settings import Settings
 from warehouse.face import publish
+from warehouse.forgotten import forgotten
 from warehouse.lease import lease
 from warehouse.store import Store
 
@@ -83,7 +84,8 @@ def add_items(
 
 def _beside_known(store: Store, found: Items) -> Additions:
     items = known_items(store, found.items["item_id"].to_pylist())
-    return additions(found, items, known_prompts(store, found.prompts["prompt_id"].to_pylist()))
+    prompts = known_prompts(store, found.prompts["prompt_id"].to_pylist())
+    return additions(found, items, prompts, forgotten(store))
 
 
 def _tasks(

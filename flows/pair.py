@@ -18,6 +18,7 @@ from flows.choose import by_start, chosen_method
 from flows.clearance import audit_rows, clearance
 from flows.settings import Settings
 from pairing.folder import (
+    ITEMS,
     MANIFEST,
     clear_partial,
     note_override,
@@ -353,7 +354,13 @@ def checked(chosen: Mapping[str, Any]) -> PairSet:
     chosen: row of `pair_sets`, see `newest_pair_set`.
     Raises: PairingError where they are damaged, changed, or another set's.
     """
-    found = read_pair_set(Path(chosen["path"]))
+    folder = Path(chosen["path"])
+    if (folder / MANIFEST).exists() and not (folder / ITEMS).exists():
+        raise PairingError(
+            f"the items and pairs of set {chosen['pair_set_id']} are gone from {folder}: `soli"
+            " forget` deletes them with an item, or somebody did; build another set"
+        )
+    found = read_pair_set(folder)
     if found.digest != chosen["digest"]:
         raise PairingError(
             f"{chosen['path']} holds pairs with digest {found.digest[:16]}, the warehouse says"

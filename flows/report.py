@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 from flows import plots
 from flows.meter import Step
 from flows.page import write_page
-from flows.trace import lines, resolve, trace
+from flows.trace import resolve, trace
+from flows.trace_lines import lines
 from warehouse.store import Store
 
 GOAL = 0.65  # a dimension is learned when its whole interval lies above

@@ -43,6 +43,8 @@ class Counts:
     quarantined: int = 0
     stale: int = 0
     """Tasks known in a newer state; they are left alone."""
+    forgotten: int = 0
+    """Annotations of people and items that were deleted on request; they are left out."""
     seconds: float = 0.0
     error: str | None = None
     """Why the project could not be pulled."""
@@ -151,6 +153,7 @@ def _counts(project: Project, result: Ingested) -> Counts:
         withdrawn=withdrawn,
         quarantined=sum(result.quarantined.values()),
         stale=result.stale,
+        forgotten=result.forgotten,
         seconds=round(result.seconds, 3),
     )
 

@@ -1,41 +1,86 @@
-"""Lineage: from a reward down to the people's labels, and from an annotator up to the models."""
+"""Lineage: from a reward down to the people's labels, and from those up to the models."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import re
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from flows.choose import by_start
 from flows.pair_imports import source_of
+from flows.subjects import LABEL, is_annotator, is_item, label_of
 from warehouse.errors import StoreError
+from warehouse.forgotten import NOT_REBUILDABLE
 from warehouse.store import Store
-from warehouse.wording import counted
+from warehouse.touched import Asked, touched
 
 Rows = list[dict[str, Any]]
+
+_KIND = re.compile("^(annotator|item|label):")
+_OF_EVENT = (
+    "annotator_id",
+    "event",
+    "value",
+    "revision",
+    "source",
+    "annotation_id",
+    "annotation_created_at",
+    "project_version",
+    "occurred_at",
+)
+_PEOPLE = """
+SELECT annotator_id, count(*) AS events, count(DISTINCT item_id) AS items
+FROM label_events WHERE observed_at <= $t GROUP BY annotator_id ORDER BY annotator_id
+"""
+_CONFIGS = """
+SELECT e.source, e.project_version AS version, any_value(p.config_digest) AS config_digest,
+  count(*) AS events, count(DISTINCT e.annotator_id) AS annotators
+FROM label_events AS e
+LEFT JOIN projects AS p ON p.source = e.source AND p.version = e.project_version
+WHERE e.observed_at <= $t GROUP BY ALL ORDER BY ALL
+"""
+_EVENTS = """
+SELECT source, project_version AS version, dimension, event,
+  count(*) AS events, count(DISTINCT item_id) AS items,
+  list(DISTINCT annotator_id ORDER BY annotator_id) AS annotators
+FROM label_events
+WHERE ($annotator IS NULL OR annotator_id = $annotator)
+  AND ($item IS NULL OR item_id = $item)
+  AND ($source IS NULL OR source = $source)
+  AND ($annotation IS NULL OR annotation_id = $annotation)
+  AND ($created_at IS NULL OR annotation_created_at = $created_at)
+  AND ($dimension IS NULL OR dimension = $dimension)
+  AND ($revision IS NULL OR revision = $revision)
+GROUP BY source, project_version, dimension, event ORDER BY ALL
+"""
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What to trace: a model, a model's reward of an item, or an annotator."""
+    """What to trace: a model, its reward of an item; or what rests on labels, or on an item."""
 
     model_id: str | None = None
     item_id: str | None = None
-    annotator_id: str | None = None
+    upon: Asked | None = None
+    """An annotator, an item or a label, to be traced upwards."""
+    name: str = ""
+    """As it was asked for."""
 
 
 def resolve(store: Store, text: str) -> Reference:
-    """Read MODEL, MODEL:ITEM or ANNOTATOR; MODEL may be `latest`, a prefix, or a checkpoint folder.
+    """Read what is to be traced.
 
+    text: MODEL or MODEL:ITEM, where MODEL may be `latest`, a prefix, or a checkpoint folder; or an
+        annotator's or item's id, which annotator:ID and item:ID say outright; or a label, as
+        `flows.subjects.label_of` reads it.
     Raises: StoreError for what is not in the warehouse, with what is.
     """
+    upon = _upon(store, text)
+    if upon is not None:
+        return Reference(upon=upon, name=_KIND.sub("", text))
     head, _, item = text.partition(":")
-    annotators = store.query(
-        "SELECT DISTINCT annotator_id FROM label_events WHERE annotator_id = $a", {"a": text}
-    )
-    if annotators.num_rows:
-        return Reference(annotator_id=text)
     model = _model(store, head)
     if item and not _rows(
         store, "SELECT 1 FROM scores WHERE model_id = $m AND item_id = $i LIMIT 1", m=model, i=item
@@ -52,22 +97,38 @@ def resolve(store: Store, text: str) -> Reference:
     return Reference(model_id=model, item_id=item or None)
 
 
+def _upon(store: Store, text: str) -> Asked | None:
+    """What is to be traced upwards; None where a model is meant."""
+    if text.startswith(LABEL):
+        return label_of(store, text)
+    kind, colon, name = text.partition(":")
+    if kind not in ("annotator", "item") or not colon:
+        kind, name = "", text
+    if kind != "item" and is_annotator(store, name):
+        return Asked(annotator=name)
+    if kind != "annotator" and is_item(store, name):
+        return Asked(item=name)
+    if kind:
+        raise StoreError(f"no {kind} {name!r} is known; `soli trace latest` shows annotators")
+    return None
+
+
 def _model(store: Store, name: str) -> str:
     rows = _rows(store, "SELECT model_id, run_id FROM runs ORDER BY observed_at DESC")
     folder = Path(name).absolute()
     for row in rows:
         if folder == store.home / "runs" / row["run_id"] / "checkpoint":
             return str(row["model_id"])
-    found = by_start(rows, "model_id", name, "model, annotator or checkpoint", "soli train")
+    found = by_start(rows, "model_id", name, "model, annotator, item or checkpoint", "soli train")
     return str(found["model_id"])
 
 
 def trace(store: Store, reference: Reference) -> dict[str, Any]:
-    """Everything that stands behind (or, for an annotator, upon) the reference, as JSON."""
-    if reference.annotator_id:
-        return _annotator(store, reference.annotator_id)
+    """Everything that stands behind the reference, or upon it, as JSON."""
+    if reference.upon:
+        return _up(store, reference.upon, reference.name)
     assert reference.model_id
-    found = _lineage_of_model(store, reference.model_id)
+    found = _lineage_of_model(store, reference.model_id, people=not reference.item_id)
     if reference.item_id:
         found["rewards"] = _rewards(store, reference.model_id, reference.item_id)
         if "judgements" in found:
@@ -75,7 +136,8 @@ def trace(store: Store, reference: Reference) -> dict[str, Any]:
     return found
 
 
-def _lineage_of_model(store: Store, model: str) -> dict[str, Any]:
+def _lineage_of_model(store: Store, model: str, *, people: bool) -> dict[str, Any]:
+    """Model, pair set and consensus; people: with all whose labels were known, by configuration."""
     run = _rows(
         store,
         "SELECT model_id, run_id, pair_set_id, weights_sha256, path, observed_at"
@@ -91,7 +153,13 @@ def _lineage_of_model(store: Store, model: str) -> dict[str, Any]:
     )[0]
     if pair_set["imported"]:
         pair_set["imported"] = json.loads(pair_set["imported"])
-        return {"model": run, "pair_set": pair_set, "judgements": _judgements(store, pair_set)}
+        return {
+            "model": run,
+            "pair_set": pair_set,
+            "not_rebuildable": _lost(store, run["pair_set_id"]),
+            "judgements": _judgements(store, pair_set),
+        }
+    moment = {"t": pair_set["as_of"]}
     consensus = _rows(
         store,
         "SELECT method, dimension, count(*) AS items, count(*) FILTER (label = 'pass') AS pass,"
@@ -100,13 +168,27 @@ def _lineage_of_model(store: Store, model: str) -> dict[str, Any]:
         " FROM consensus WHERE consensus_id = $c GROUP BY ALL ORDER BY ALL",
         c=pair_set["consensus_id"],
     )
-    labels = _rows(
+    found: dict[str, Any] = {
+        "model": run,
+        "pair_set": pair_set,
+        "not_rebuildable": _lost(store, run["pair_set_id"]),
+        "consensus": consensus,
+    }
+    if people:  # an item's own are behind its rewards
+        found["annotators"] = _rows(store, _PEOPLE, **moment)
+        found["configs"] = _rows(store, _CONFIGS, **moment)
+    return found
+
+
+def _lost(store: Store, pair_set_id: str) -> str | None:
+    """Why the set cannot be made again; None where it can."""
+    rows = _rows(
         store,
-        "SELECT annotator_id, count(*) AS events, count(DISTINCT item_id) AS items"
-        " FROM label_events WHERE observed_at <= $t GROUP BY annotator_id ORDER BY annotator_id",
-        t=pair_set["as_of"],
+        "SELECT min(reason) AS reason FROM audit WHERE action = $a AND subject = $p",
+        a=NOT_REBUILDABLE,
+        p=pair_set_id,
     )
-    return {"model": run, "pair_set": pair_set, "consensus": consensus, "annotators": labels}
+    return rows[0]["reason"] if rows else None
 
 
 def _judgements(store: Store, pair_set: dict[str, Any], item: str | None = None) -> Rows:
@@ -140,111 +222,16 @@ def _rewards(store: Store, model: str, item: str) -> Rows:
             | {"events": []},
         )
         if row["event"]:
-            keys = ("annotator_id", "event", "value", "revision", "annotation_id", "occurred_at")
-            reward["events"].append({key: row[key] for key in keys})
+            reward["events"].append({key: row[key] for key in _OF_EVENT})
     return list(rewards.values())
 
 
-def _annotator(store: Store, annotator: str) -> dict[str, Any]:
-    events = _rows(
-        store,
-        "SELECT dimension, event, count(*) AS events, count(DISTINCT item_id) AS items"
-        " FROM label_events WHERE annotator_id = $a GROUP BY ALL ORDER BY ALL",
-        a=annotator,
-    )
-    models = _rows(
-        store,
-        "SELECT DISTINCT r.model_id, r.pair_set_id, count(DISTINCT m.item_id) AS train_items"
-        " FROM runs r JOIN pair_sets p USING (pair_set_id)"
-        " JOIN pair_set_items m ON m.pair_set_id = p.pair_set_id AND m.split = 'train'"
-        " AND p.consensus_id IS NOT NULL"
-        " JOIN label_events e ON e.item_id = m.item_id AND e.dimension = m.dimension"
-        "  AND e.observed_at <= p.as_of AND e.annotator_id = $a GROUP BY ALL ORDER BY ALL",
-        a=annotator,
-    )
-    return {"annotator_id": annotator, "events": events, "models": models}
+def _up(store: Store, asked: Asked, name: str) -> dict[str, Any]:
+    """Labels of an annotator, on an item, or a single one; and what they went into."""
+    kind = "annotator" if asked.annotator else "item" if asked.item else "label"
+    events = _rows(store, _EVENTS, **asdict(asked))
+    return {"upon": kind, "name": name, "events": events, **touched(store, asked)}
 
 
 def _rows(store: Store, sql: str, **values: object) -> Rows:
     return [dict(row) for row in store.query(sql, values).to_pylist()]
-
-
-def _built(pair_set: dict[str, Any]) -> str:
-    return (
-        f"digest {pair_set['digest'][:12]}, seed {pair_set['seed']},"
-        f" as of {pair_set['as_of']:%Y-%m-%d %H:%M:%S} UTC"
-    )
-
-
-def lines(found: dict[str, Any]) -> list[str]:
-    """The trace as an indented tree, for people."""
-    if "annotator_id" in found:
-        head = [f"annotator {found['annotator_id']}"]
-        head += [
-            f"  {e['dimension']}: {e['events']} {e['event']} events on {e['items']} items"
-            for e in found["events"]
-        ]
-        head += [
-            f"  model {m['model_id']} learned from {m['train_items']} items this annotator judged"
-            for m in found["models"]
-        ]
-        return head
-    model, pair_set = found["model"], found["pair_set"]
-    tree = [
-        f"model {model['model_id']}  (run {model['run_id'][:12]})",
-        f"└─ pair set {pair_set['pair_set_id']}  ({_built(pair_set)})",
-    ]
-    return tree + (_of_import(found) if pair_set["imported"] else _of_labels(found))
-
-
-def _of_import(found: dict[str, Any]) -> list[str]:
-    """What stands behind an imported set: others' judgements."""
-    imported = found["pair_set"]["imported"]
-    file = f"{imported['form']} file {imported['name']}, SHA-256 {imported['sha256'][:12]}"
-    tree = [f"   └─ imported: {file}"]
-    if "rewards" not in found:
-        return tree + [
-            f"      ├─ {j['dimension']}: {counted(j['judgements'], 'judgement', 'judgements')}"
-            for j in found["judgements"]
-        ]
-    for reward in found["rewards"]:
-        tree.append(
-            f"      ├─ {reward['dimension']}: reward {reward['reward']:+.3f},"
-            f" split {reward['split'] or 'none'}"
-        )
-        tree += [
-            f"      │    {j['item_a']} (A), {j['item_b']} (B): {j['category']}"
-            for j in found["judgements"]
-            if j["dimension"] == reward["dimension"]
-        ]
-    return tree
-
-
-def _of_labels(found: dict[str, Any]) -> list[str]:
-    """What stands behind a set that was built: a consensus, and people's labels."""
-    tree = [f"   └─ consensus {found['pair_set']['consensus_id'][:12]}"]
-    tree += [
-        f"      ├─ {c['dimension']}: {c['pass']} pass, {c['fail']} fail,"
-        f" {c['undecided']} undecided ({c['method']})"
-        for c in found["consensus"]
-    ]
-    tree.append("      └─ label events")
-    if "rewards" not in found:
-        return tree + [
-            f"         ├─ {a['annotator_id']}: {a['events']} events on {a['items']} items"
-            for a in found["annotators"]
-        ]
-    for reward in found["rewards"]:
-        decided = reward["label"] or "undecided"
-        p_pass = "" if reward["p_pass"] is None else f", P(pass) {reward['p_pass']:.3f}"
-        tree.append(
-            f"         ├─ {reward['dimension']}: reward {reward['reward']:+.3f},"
-            f" consensus {decided}{p_pass}, split {reward['split'] or 'none'}"
-        )
-        tree += [
-            f"         │    {e['annotator_id']}  {e['event']} {e['value'] or ''}"
-            f"  (annotation {e['annotation_id']}, revision {e['revision']},"
-            f" {e['occurred_at']:%Y-%m-%d %H:%M:%S})"
-            for e in reward["events"]
-        ]
-    return tree

@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,7 @@ from warehouse.errors import StoreError, one_line
 from warehouse.store import Store
 
 KEEP = 5  # so many stay in any case: who follows the symlink now opens one of them in time
+ON_THE_WAY = 0.2  # seconds; who followed the symlink has its face open by then
 LAST = ".last.duckdb"  # copy of the newest face
 # Prints 1 for each file that somebody holds a lock on, else 0. macOS orders the struct differently.
 PROBE = """
@@ -116,6 +118,23 @@ def _prune(folder: Path) -> None:
     for face in old:
         if face not in open_ones:
             _remove(face)
+
+
+def retire(folder: Path, patience: float) -> int:
+    """Remove every face but the newest, whose files are about to go.
+
+    patience: seconds given to those who have one open; then it goes all the same.
+    Returns: how many were still open: their next question finds no file, another session does.
+    """
+    *old, _ = sorted(versions(folder)) or [0]
+    faces = [folder / f"{number}.duckdb" for number in old]
+    until = time.monotonic() + patience
+    time.sleep(ON_THE_WAY)
+    while (held := in_use(faces)) and time.monotonic() < until:
+        time.sleep(ON_THE_WAY)
+    for face in faces:
+        _remove(face)
+    return len(held)
 
 
 def in_use(faces: Sequence[Path]) -> set[Path]:

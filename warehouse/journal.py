@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,6 +17,7 @@ import pyarrow as pa
 from warehouse import engine
 from warehouse.contracts import TABLES, Table
 from warehouse.errors import StoreError
+from warehouse.forgotten import ABOUT, Forgotten
 from warehouse.incoming import Incoming
 from warehouse.lake import Lake
 from warehouse.manifest import MANIFEST, commit, writable, write_manifest
@@ -35,8 +37,9 @@ class Batch:
     added: rows added per table that got some; known after the block.
     """
 
-    def __init__(self, lake: Lake, folder: Path) -> None:
+    def __init__(self, lake: Lake, folder: Path, forgotten: Callable[[], Forgotten]) -> None:
         self.added: dict[str, int] = {}
+        self._forgotten = cache(forgotten)  # read where rows may be about somebody, once
         self._lake = lake
         self._folder = folder
         self._tables: dict[str, Incoming] = {}
@@ -49,9 +52,12 @@ class Batch:
         Tables are committed in the order in which they are first named here: who reads them without
         the lease, while a commit is under way, sees rows of a later one only with the earlier ones.
         rows: columns of the contract without `observed_at`, which the commit stamps.
-        Raises: ContractError for rows that break the contract; StoreError for an unknown table.
+        Raises: ContractError for rows that break the contract; StoreError for an unknown table,
+            and rows about what was deleted on request.
         """
         contract = contract_of(table)
+        if ABOUT.keys() & rows.column_names:
+            self._forgotten().refuse(table, rows)
         if table not in self._tables:
             self._tables[table] = Incoming(contract, self._lake, self._folder)
         self._tables[table].add(rows)

@@ -32,6 +32,9 @@ from warehouse.errors import StoreError, one_line
 
 VERSION_PROPERTY = "soli.contract.version"
 NOTE = "soli"
+REWRITTEN = (
+    "soli_rewritten"  # in a commit of rewrite.py, instead of NOTE: the notes of what is left
+)
 SMALL = 16 << 20  # bytes; files below are merged
 TARGET = 64 << 20  # bytes; no merged file is larger
 KEEP_LOG = {"delta.enableExpiredLogCleanup": "false"}
@@ -127,7 +130,8 @@ class Lake:
         if self.remote(name):
             return 0, 0
         log = self.path(name) / "_delta_log"
-        for path in (log / f"{0:020}.json", log):  # the first commit never changes
+        # The first commit never changes; after a rewrite a checkpoint is the first there is.
+        for path in (log / f"{0:020}.json", log / "_last_checkpoint", log):
             with suppress(FileNotFoundError):
                 found = path.stat()
                 return found.st_ino, 0 if path == log else found.st_mtime_ns
@@ -174,14 +178,23 @@ class Lake:
         return int(table.version()) if table else -1
 
     def notes(self, name: str, after: int = -1) -> list[Note]:
-        """What the commits after a version say about themselves, the newest first."""
+        """What the commits after a version say about themselves, the newest first.
+
+        A rewrite says it of all the commits before.
+        """
         table = self.table(name)
         newer = int(table.version()) - after if table else 0
         if table is None or newer <= 0:
             return []
         with self._sound(name):
             history = table.history(newer)
-        return [Note(**commit[NOTE]) for commit in history if NOTE in commit]
+        notes = []
+        for commit in history:
+            if NOTE in commit:
+                notes.append(Note(**commit[NOTE]))
+            if REWRITTEN in commit:
+                return notes + [Note(**note) for note in reversed(commit[REWRITTEN])]
+        return notes
 
     # Writing
 
@@ -202,9 +215,9 @@ class Lake:
         name = f"part-{note.batch}.parquet"
         target = self.path(contract.name) / name
         target.unlink(missing_ok=True)  # left by a commit that was killed
-        _place(file, target)
+        place(file, target)
         table.create_write_transaction(
-            [_added(target, note)],
+            [added(target, note.rows, note.stamp // 1000)],
             mode="append",
             schema=table.schema(),
             partition_by=[],
@@ -282,14 +295,19 @@ class Lake:
         return removed
 
 
-def _added(file: Path, note: Note) -> AddAction:
+def added(file: Path, rows: int, milliseconds: int | None = None) -> AddAction:
+    """Entry of a file that a commit adds: its rows are counted, their values stay out of the log.
+
+    milliseconds: when the file was written, since 1970; None: as the disk says.
+    """
+    facts = file.stat()
     return AddAction(
         path=file.name,
-        size=file.stat().st_size,
+        size=facts.st_size,
         partition_values={},
-        modification_time=note.stamp // 1000,
+        modification_time=facts.st_mtime_ns // 10**6 if milliseconds is None else milliseconds,
         data_change=True,
-        stats=json.dumps({"numRecords": note.rows}),
+        stats=json.dumps({"numRecords": rows}),
     )
 
 
@@ -299,8 +317,8 @@ def contract_version(table: DeltaTable) -> int:
     return int(configuration.get(VERSION_PROPERTY) or 0)
 
 
-def _place(file: Path, target: Path) -> None:
-    """Link a staged file into its table; copy it where the table lies on another disk."""
+def place(file: Path, target: Path) -> None:
+    """Link a file into a table or out of it; copy it where the table lies on another disk."""
     try:
         os.link(file, target)
     except OSError:

@@ -26,6 +26,7 @@ from warehouse import engine, views
 from warehouse.contracts import TABLES
 from warehouse.digest import table_digest
 from warehouse.errors import StoreError
+from warehouse.forgotten import forgotten
 from warehouse.journal import Batch, contract_of
 from warehouse.lake import Lake, of_files, readable
 from warehouse.lease import lease
@@ -115,7 +116,7 @@ class Store:
             if not dry_run:  # one that failed under this very lease comes first, too
                 recover(self.lake, self._staging, self._running)
             self._running.add(identity)
-            batch = Batch(self.lake, folder or self._staging / identity)
+            batch = Batch(self.lake, folder or self._staging / identity, lambda: forgotten(self))
             try:
                 yield batch
                 batch.prepare()

@@ -127,9 +127,11 @@ def _show(results: list[Ingested], *, json: bool) -> None:
             "stale": result.stale,
             "seconds": round(result.seconds, 1),
         }
+        | ({"forgotten": result.forgotten} if result.forgotten else {})
         for result in results
     ]
-    show_rows(rows, list(rows[0]) if rows else [])
+    columns = dict.fromkeys(name for row in rows for name in row)
+    show_rows(rows, list(columns))
 
 
 def _words(counts: dict[str, int]) -> str:

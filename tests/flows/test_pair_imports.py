@@ -13,7 +13,8 @@ from flows.pair import read
 from flows.pair_import_options import columns_read, split_read
 from flows.pair_imports import import_set, voice_of
 from flows.settings import Settings
-from flows.trace import Reference, lines, trace
+from flows.trace import Reference, trace
+from flows.trace_lines import lines
 from flows.train import train
 from pairing.parts import Split
 from warehouse.contracts import TABLES

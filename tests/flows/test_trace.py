@@ -2,7 +2,8 @@
 
 import pytest
 
-from flows.trace import Reference, lines, resolve, trace
+from flows.trace import Reference, resolve, trace
+from flows.trace_lines import lines
 from warehouse.errors import StoreError
 from warehouse.store import Store
 
@@ -64,9 +65,95 @@ def test_an_annotator_leads_up_to_the_models_that_learned_from_their_items(store
     )
     assert found["models"][0]["train_items"] == train["n"][0].as_py()
     assert [row["events"] for row in found["events"]] == [40, 40, 40]
+    assert {(row["labels"], row["items"]) for row in found["consensus"]} == {(120, 40)}
+    assert found["pair_sets"][0]["pairs"] == store.read("pairs").num_rows  # everybody judged all
     tree = lines(found)
     assert tree[0] == f"annotator {person}"
     assert any(f"model {MODEL} learned from" in line for line in tree)
+
+
+def test_an_item_leads_up_to_its_pairs_counted_one_by_one(store):
+    found = trace(store, resolve(store, "clip_003"))
+    members = {
+        (row["pair_set_id"], row["dimension"], row["ordinal"])
+        for row in store.read("pair_set_items").to_pylist()
+        if row["item_id"] == "clip_003"
+    }
+    pairs = [
+        row
+        for row in store.read("pairs").to_pylist()
+        if members
+        & {(row["pair_set_id"], row["dimension"], row[end]) for end in ("winner", "other")}
+    ]
+    assert (found["upon"], found["name"]) == ("item", "clip_003")
+    assert found["pair_sets"][0]["pairs"] == len(pairs) > 0
+    assert found["pair_sets"][0]["labels"] == 9
+    assert found["scored_by"] == [MODEL]
+    assert any(f"model {MODEL} gave it rewards" in line for line in lines(found))
+
+
+def test_a_single_label_leads_up_to_the_pairs_of_its_item_in_its_dimension(store):
+    key = store.query("FROM label_events ORDER BY annotation_id, dimension LIMIT 1").to_pylist()[0]
+    source, created = key["source"], key["annotation_created_at"].isoformat()
+    number, dimension = key["annotation_id"], key["dimension"]
+    short = trace(store, resolve(store, f"label:{number}/{dimension}/1"))
+    whole = trace(store, resolve(store, f"label:{source}/{created}/{number}/{dimension}/1"))
+    assert {**short, "name": ""} == {**whole, "name": ""}
+    assert [row["events"] for row in short["events"]] == [1]
+    assert {(row["labels"], row["items"]) for row in short["consensus"]} == {(1, 1)}
+    (part,) = short["pair_sets"][0]["parts"]
+    assert (part["dimension"], part["labels"], part["items"]) == (dimension, 1, 1)
+    of_item = trace(store, resolve(store, key["item_id"]))["pair_sets"][0]["parts"]
+    assert part["pairs"] == next(p["pairs"] for p in of_item if p["dimension"] == dimension)
+
+
+def test_a_label_counts_from_when_it_was_observed_until_it_was_corrected(small, tasks, export):
+    from flows.exports import ingest_export
+    from flows.measure import build
+
+    store = small.store
+    source = store.query("SELECT min(source) AS s FROM label_events")["s"][0].as_py()
+    before = {row["consensus_id"] for row in store.read("consensus").to_pylist()}
+    mended = tasks[3]["annotations"][0]
+    said = mended["result"][0]["value"]["choices"][0]
+    mended["result"][0]["value"]["choices"] = ["Fail" if said == "Pass" else "Pass"]
+    mended["updated_at"] = tasks[3]["updated_at"] = "2026-01-02T12:00:00.000000Z"
+    ingest_export(store, export(tasks), source=source)
+    build(small, store)
+    label = f"label:{mended['id']}/{mended['result'][0]['from_name']}"
+    runs = [
+        {row["consensus_id"] for row in trace(store, resolve(store, f"{label}/{n}"))["consensus"]}
+        for n in (1, 2)
+    ]
+    assert runs[0] == before
+    assert runs[1].isdisjoint(before)
+    assert runs[1]
+
+
+def test_every_label_says_under_which_configuration_it_was_given(store):
+    found = trace(store, resolve(store, "latest:clip_003"))
+    events = [event for reward in found["rewards"] for event in reward["events"]]
+    assert {event["project_version"] for event in events} == {1}
+    (config,) = trace(store, resolve(store, "latest"))["configs"]
+    project = store.read("projects").to_pylist()[0]
+    assert (config["source"], config["version"]) == (project["source"], 1)
+    assert config["config_digest"] == project["config_digest"]
+    assert (config["events"], config["annotators"]) == (360, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("label:", "is none; write label:"),
+        ("label:x/y/1", "is none; write label:"),
+        ("label:999999", "no label 'label:999999'"),
+        ("item:clip_999", "no item 'clip_999'"),
+        ("annotator:clip_001", "no annotator 'clip_001'"),
+    ],
+)
+def test_a_kind_that_is_said_outright_is_kept_to(store, text, words):
+    with pytest.raises(StoreError, match=words):
+        resolve(store, text)
 
 
 def test_names_and_e_mails_are_in_no_trace(store):
@@ -105,9 +192,9 @@ def test_a_checkpoint_folder_names_its_model_however_it_is_written(store, small_
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("nobody", "no model, annotator or checkpoint 'nobody'; there is 0123"),
-        ("", "no model, annotator or checkpoint ''"),
-        (":clip_001", "no model, annotator or checkpoint ''"),
+        ("nobody", "no model, annotator, item or checkpoint 'nobody'; there is 0123"),
+        ("", "no model, annotator, item or checkpoint ''"),
+        (":clip_001", "no model, annotator, item or checkpoint ''"),
         ("latest:clip_999", r"no reward for item 'clip_999'; it scored, for example, clip_0"),
         ("1", "there is 0123"),
         ("0123' OR 1=1 --", "no model"),

@@ -37,7 +37,8 @@ METHODS = ("majority", "one_coin", "dawid_skene")
 KINDS = ("win_lose", "win_tie", "lose_tie", "tie")
 SPLITS = ("train", "validation", "test", "ood")
 VERDICTS = ("go", "stop")
-ACTIONS = ("override_gate",)
+# forget: a deletion request was carried out; not_rebuildable: what rests on what it deleted.
+ACTIONS = ("override_gate", "forget", "not_rebuildable")
 SUITABILITIES = ("suitable", "unsuitable", "too_little_data")
 UNITS = ("item", "prompt")
 # random: agrees with the others no more than chance; drifts: changed over time; fast: answers too

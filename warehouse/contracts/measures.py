@@ -143,11 +143,11 @@ SUITABILITY = table(
 
 AUDIT = table(
     "audit",
-    "One row per thing that was done against a rule, with its reason.",
+    "One row per thing that was done against a rule or on a request to delete, with its reason.",
     ("audit_id",),
     Column("audit_id", "string", "digest of the row"),
     Column("action", "string", "what was done", check=one_of("action", ACTIONS)),
     Column("subject", "string", "what it was done to, such as a pair set"),
     Column("reason", "string", "why, in the words of who did it"),
-    Column("details", "json", "what stood against it"),
+    Column("details", "json", "what stood against it; what was deleted, by keyed digest"),
 )

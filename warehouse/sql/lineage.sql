@@ -21,6 +21,7 @@ SELECT
   e.event,
   e.value,
   e.annotator_id,
+  e.project_version,
   e.occurred_at
 FROM scores_as_of(moment) AS s
 JOIN runs_as_of(moment) AS r USING (model_id)
