@@ -6,6 +6,7 @@ import subprocess
 import tomllib
 from dataclasses import fields, is_dataclass
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,10 @@ from warehouse.contracts import FLAGS, METHODS, OUTCOMES, SUITABILITIES, TABLES
 from warehouse.views import VIEWS, view
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("annotators", "engineers", "paper_scale", "researchers", "trainers")
+PAGES = (
+    "annotators", "architecture", "engineers", "paper_scale", "reference/commands",
+    "reference/data_dictionary", "researchers", "trainers", "tutorial",
+)  # fmt: skip
 DOCUMENTS = ("README.md", "CHANGELOG.md", *(f"docs/{page}.md" for page in PAGES))
 
 # Hosts of package, container and model registries, in pieces so that this file names none.
@@ -80,7 +84,8 @@ def command_lines(name):
     for _, block in code_blocks(name):
         for line in block.splitlines():
             if re.match(r"(\$ )?soli ", line):
-                yield tuple(shlex.split(line.removeprefix("$ "), comments=True)[1:])
+                words = shlex.split(line.removeprefix("$ "), comments=True)[1:]
+                yield tuple(takewhile(lambda word: word not in {">", "|"}, words))
 
 
 COMMANDS = dict(leaves(typer.main.get_command(app)))
@@ -130,6 +135,8 @@ def test_documents_show_commands():
 @pytest.mark.parametrize("arguments", PRINTED, ids=" ".join)
 def test_a_printed_command_line_parses(arguments, capsys):
     assert run([*arguments, "--help"]) == 0  # --help is eager: nothing runs
+    if arguments[0] == "--home":
+        arguments = arguments[2:]
     assert f"Usage: soli {arguments[0]}" in capsys.readouterr().out
     command, rest = resolved(arguments)
     command.make_context("soli", list(rest))  # its options and their values
