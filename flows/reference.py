@@ -18,9 +18,9 @@ FOLDER = Path(__file__).parents[1] / "docs" / "reference"
 _INTRODUCTION = """\
 # Commands
 
-Written by `make docs` from the commands themselves: change those, not this page. `soli COMMAND --help`
-says the same. Settings that a flag does not give come from the environment, `.env` and `soli.toml`:
-[settings](../engineers.md#settings)."""
+Written by `make docs` from the commands themselves: change those, not this page.
+`soli COMMAND --help` says the same. Settings that a flag does not give come from the environment,
+`.env` and `soli.toml`: [settings](../engineers.md#settings)."""
 
 _VERBATIM = "\b\n"  # marks a paragraph of a help text whose lines stay as they are
 _LIMITS = re.compile(r"(.*?)(?:  \[([^\[\]]+)\])?", re.DOTALL)

@@ -27,8 +27,8 @@ change those, not this page.
 - *Role*: a digest sees *content*. *Bookkeeping* is what depends on the moment, the machine or the
   server: times of commit, ids given at random, places of files.
 - `json` is text that holds JSON. Times are in UTC.
-- As of: each table and view is also a function, `labels_as_of(TIMESTAMPTZ '2026-11-21 04:56+00')`: what
-  was [known then](../researchers.md#as-it-was-known-then).
+- As of: `labels_as_of(TIMESTAMPTZ '2026-11-21 04:56+00')`, and so on for each table and view, is
+  what was [known then](../researchers.md#as-it-was-known-then).
 
 What each is good for, with examples: [for researchers](../researchers.md)."""
 
@@ -85,5 +85,7 @@ def markdown_table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     """
     head = list(header)
     lines = [head, *(list(row) for row in rows)]
-    drawn = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines]
+    drawn = [
+        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines
+    ]
     return "\n".join([drawn[0], "|" + "---|" * len(head), *drawn[1:]])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.commands import queue
+from flows.commands import project_check, queue
 from flows.commands.common import DryRun, Json, group, settings_of
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ app = group("The Label Studio side: server, project, items, annotators.")
 project = group("Labelling projects.")
 app.add_typer(project, name="project")
 app.command("queue")(queue.queue)
+project.command("check")(project_check.check)
 project.command("pause")(queue.pause)
 project.command("resume")(queue.resume)
 
@@ -90,12 +91,12 @@ def create(
       soli annotate project create --dry-run   prints the labelling configuration
     """
     from annotation.labeling import labeling_config
-    from flows.annotate import connect, create_project, dimensions_of
+    from flows.annotate import connect, create_project, template_of
     from flows.console import show_json
 
     settings = settings_of(context)
     if dry_run:
-        typer.echo(labeling_config(dimensions_of(settings), "00000000-0000-0000-0000-000000000000"))
+        typer.echo(labeling_config(template_of(settings), "00000000-0000-0000-0000-000000000000"))
         return
     with connect(settings) as client:
         made = create_project(settings, client, title, overlap=overlap)

@@ -28,7 +28,7 @@ def sections():
     """Title -> rows of its table, of the data dictionary."""
     page = PAGES["data_dictionary.md"]()
     found = re.findall(r"^### (\w+)\n(.*?)(?=^##|\Z)", page, flags=re.MULTILINE | re.DOTALL)
-    return {title: body for title, body in found}
+    return dict(found)
 
 
 def test_every_table_and_view_has_a_section_in_the_order_of_the_contracts(sections):
@@ -53,7 +53,9 @@ def test_a_column_is_shown_with_all_that_its_contract_says(sections):
 
 
 def test_a_command_is_shown_with_options_defaults_and_examples():
-    (section,) = re.findall(r"^## soli annotate queue\n(.*?)(?=^## )", commands(), re.M | re.S)
+    (section,) = re.findall(
+        r"^## soli annotate queue\n(.*?)(?=^## )", commands(), re.MULTILINE | re.DOTALL
+    )
     assert "| `--limit <int range>` | At most so many items. | default: 20; x>=1 |" in section
     assert "```sh\nsoli annotate queue\n" in section
     assert "\b" not in commands()
