@@ -150,6 +150,12 @@ def resolved(arguments):
     return command, arguments
 
 
+def test_screenshots_of_the_page_load_quickly():
+    sizes = {path.name: path.stat().st_size for path in (ROOT / "docs").glob("page-*.png")}
+    assert sizes
+    assert max(sizes.values()) < 150_000, sizes
+
+
 def test_printed_make_targets_exist():
     targets = set(re.findall(r"^([a-z]+):", text("Makefile"), flags=re.MULTILINE))
     assert targets >= {target for name in DOCUMENTS for target in made(name)}

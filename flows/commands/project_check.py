@@ -56,5 +56,6 @@ def _show(found: Checked) -> None:
     for line in found.labelling:
         typer.echo(visible(line))
     say(
-        "put it back in the project's settings in Label Studio; or change soli.toml, if that is old"
+        f"put it back: soli annotate project update --project {found.project}; the overlap, and an"
+        " adopted project, in Label Studio; or change soli.toml, if that is old"
     )

@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from annotation.labeling import config_dimensions
@@ -73,7 +74,10 @@ def keep(page, name):
     folder = os.environ.get("SOLI_SCREENSHOTS")
     if folder:
         page.wait_for_timeout(500)  # the next clip has faded in
-        page.screenshot(path=Path(folder, f"page-{name}.png"))
+        path = Path(folder, f"page-{name}.png")
+        page.screenshot(path=path)
+        colours = Image.open(path).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+        colours.save(path, optimize=True)  # a third of the size
 
 
 def sends(method, place="/annotations"):
