@@ -33,11 +33,8 @@ from warehouse.contracts import FLAGS, METHODS, OUTCOMES, SUITABILITIES, TABLES
 from warehouse.views import VIEWS, view
 
 ROOT = Path(__file__).parents[1]
-PAGES = (
-    "annotators", "architecture", "engineers", "paper_scale", "reference/commands",
-    "reference/data_dictionary", "researchers", "trainers",
-)  # fmt: skip
-DOCUMENTS = ("README.md", "CHANGELOG.md", *(f"docs/{page}.md" for page in PAGES))
+PAGES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))
+DOCUMENTS = ("README.md", "CHANGELOG.md", *PAGES)
 
 # Hosts of package, container and model registries, in pieces so that this file names none.
 REGISTRIES = [
@@ -83,9 +80,9 @@ def command_lines(name):
     """`soli …` lines of a document's code blocks, as arguments."""
     for _, block in code_blocks(name):
         for line in block.splitlines():
-            if re.match(r"(\$ )?soli ", line):
-                words = shlex.split(line.removeprefix("$ "), comments=True)[1:]
-                yield tuple(takewhile(lambda word: word not in {">", "|"}, words))
+            if called := re.match(r"(\$ )?([A-Z_]+=\S+ )*soli (?=.)", line):
+                words = shlex.split(line[called.end() :], comments=True)
+                yield tuple(takewhile(lambda word: word not in {">", "|", "&&", "&"}, words))
 
 
 COMMANDS = dict(leaves(typer.main.get_command(app)))
