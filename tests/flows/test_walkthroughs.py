@@ -20,7 +20,7 @@ KEPT = r"774b1a93a55336f7|774b1a93a553\b|c7c44db8c6a8f5f5|c7c44db8c6a8\b"  # the
 VARIES = (  # by machine and moment
     (r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "SOURCE"),
     (rf"\b(?!{KEPT})[0-9a-f]{{12,}}\b", "ID"),
-    (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "THEN"),
+    (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d( UTC)?", "THEN"),
     (r"127\.0\.0\.1:\d+", "SERVER"),
     (r"process \d+", "process"),
     (r"[-+]?\d+\.\d+(e-?\d+)?", "NUMBER"),
