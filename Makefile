@@ -15,7 +15,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
-.PHONY: help demo test quick check fix bench soak chromium lock clean
+.PHONY: help demo test quick check fix docs bench soak chromium lock clean
 
 help:
 	@echo 'make demo    the whole story on this machine: people judge clips, a reward model learns'
@@ -23,6 +23,7 @@ help:
 	@echo 'make quick   the quick tests: no server, no browser, no demo, a second each at most'
 	@echo 'make check   ruff, strict types, architecture'
 	@echo 'make fix     format, and mend what ruff can mend'
+	@echo 'make docs    write docs/reference from the contracts and the commands'
 	@echo 'make bench   baselines and ours in turn, with the ratio'
 	@echo 'make soak    is anything lost in 250 kills; do intervals, gates and flags err as stated? (hours)'
 
@@ -44,6 +45,9 @@ check: $(READY)
 fix: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(READY)
+	$(BIN)/python -m flows.reference
 
 bench: $(READY) $(SERVER) $(TEMPLATE)
 	@for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python -m benchmarks.$$script || exit 1; done

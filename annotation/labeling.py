@@ -1,14 +1,15 @@
 """The labelling page: dimensions in, Label Studio's XML out, and back.
 
-Every dimension is one required Pass/Fail choice with two hotkeys. The project's source UUID stands
-in the configuration as a comment, so that a project is recognised under any URL.
+Every dimension is one required Pass/Fail choice with two hotkeys; who cannot judge a clip skips it.
+The project's source UUID stands in the configuration as a comment, so that a project is recognised
+under any URL.
 """
 
 from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET  # entity bombs and external entities: see _root
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from string import Template
@@ -22,10 +23,12 @@ OBJECT = "video"  # name of the video tag that every answer is about
 
 ADVICE = (
     "Watch the whole clip, then answer every question. Pass is yes, Fail is no; when torn, decide"
-    " for what most people would say. Skip a clip only if it does not play."
+    " for what most people would say. Skip a clip only if you cannot judge it: it does not play, or"
+    " nothing can be made out in it."
 )
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
+_KEY = re.compile(r"[0-9a-z]")
 _SOURCE = re.compile(r"soli-source: ([0-9a-fA-F-]{36})")
 
 
@@ -37,8 +40,12 @@ class Dimension:
     """Name in all tables: lower-case letters, digits and underscores."""
     question: str
     """What the annotator is asked; Pass means yes."""
-    guidelines: tuple[str, ...] = ()
+    guidelines: tuple[str, ...]
     """What to look at, one sentence each, shown below the question."""
+    examples: tuple[str, ...] = ()
+    """Of what fails, shown with the guidelines in the project's instructions."""
+    hotkeys: tuple[str, ...] = ()
+    """Keys for Pass and for Fail; empty: the next two of HOTKEYS that nobody has."""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -47,6 +54,17 @@ class Dimension:
             )
         if not self.question.strip():
             raise AnnotationError(f"dimension {self.name}: the question is empty; write one")
+        if not any(line.strip() for line in self.guidelines):
+            raise AnnotationError(
+                f"dimension {self.name}: no guidelines; write a sentence or more on what to look at"
+            )
+        if self.hotkeys and not (
+            len(self.hotkeys) == len(CHOICES) and all(map(_KEY.fullmatch, self.hotkeys))
+        ):
+            raise AnnotationError(
+                f"dimension {self.name}: hotkeys are {list(self.hotkeys)}; give one for Pass and"
+                " one for Fail, each a digit or a lower-case letter"
+            )
 
 
 # What to look at follows Table 15 of the SoliReward paper, in our words.
@@ -59,6 +77,7 @@ DEFAULT_DIMENSIONS = (
             "Contact: things fall, bounce, collide and splash as gravity and touch demand.",
             "Material: water, smoke, cloth and soft bodies flow and bend believably.",
         ),
+        ("a ball jumps from one place to another, stops in mid-air, or falls upwards",),
     ),
     Dimension(
         "subject_deformity",
@@ -67,6 +86,7 @@ DEFAULT_DIMENSIONS = (
             "Build: no bent, doubled, missing or impossible parts, above all faces and limbs.",
             "Over time: nothing melts, flickers, splits or turns into something else.",
         ),
+        ("a hand has six fingers, a face melts, a thing flickers or splits in two",),
     ),
     Dimension(
         "semantic_alignment",
@@ -76,6 +96,7 @@ DEFAULT_DIMENSIONS = (
             "Details: colours, looks, manner of movement and background agree.",
             "Style: art style and camera instructions are kept, where the prompt gives any.",
         ),
+        ("the prompt says red and the ball is blue, or it rolls where it should bounce",),
     ),
 )
 
@@ -84,23 +105,41 @@ def labeling_config(dimensions: Sequence[Dimension], source: str) -> str:
     """Label Studio's XML for these dimensions.
 
     source: the project's UUID; stored as a comment, read back by `config_source`.
-    Raises: AnnotationError for no dimension, a name given twice, or more than the hotkeys carry.
+    Raises: AnnotationError for no dimension, a name or hotkey given twice, or more dimensions than
+        the hotkeys carry.
     """
     names = [dimension.name for dimension in dimensions]
     most = len(HOTKEYS) // len(CHOICES)
     if not 1 <= len(names) <= most or len(set(names)) < len(names):
         raise AnnotationError(f"dimensions {names}: give 1 to {most} with different names")
     template = Template(files("annotation").joinpath("labeling.xml").read_text(encoding="utf-8"))
-    blocks = [_block(dimension, position) for position, dimension in enumerate(dimensions)]
+    blocks = list(map(_block, dimensions, hotkeys(dimensions)))
     config = template.substitute(source=escape(source), dimensions="\n".join(blocks))
     return config.strip()  # as the server stores it: the same digest before and after
 
 
-def _block(dimension: Dimension, position: int) -> str:
-    keys = HOTKEYS[len(CHOICES) * position :]
+def hotkeys(dimensions: Sequence[Dimension]) -> list[tuple[str, ...]]:
+    """Keys for Pass and Fail of each dimension: its own, else the next two that nobody has.
+
+    Raises: AnnotationError for a key given twice.
+    """
+    owners: dict[str, str] = {}
+    for dimension in dimensions:
+        for key in dimension.hotkeys:
+            if key in owners:
+                raise AnnotationError(
+                    f"hotkey {key!r} is given twice, in dimension {owners[key]} and in"
+                    f" {dimension.name}; give every answer a key of its own"
+                )
+            owners[key] = dimension.name
+    free = (key for key in HOTKEYS if key not in owners)
+    return [dimension.hotkeys or (next(free), next(free)) for dimension in dimensions]
+
+
+def _block(dimension: Dimension, keys: tuple[str, ...]) -> str:
     answers = "".join(
         f'<Choice value="{choice}" hotkey="{key}"/>'
-        for choice, key in zip(CHOICES, keys, strict=False)
+        for choice, key in zip(CHOICES, keys, strict=True)
     )
     title = dimension.name.replace("_", " ").capitalize()
     controls = (
@@ -131,10 +170,11 @@ def _attribute(text: str) -> str:
 
 
 def instructions(dimensions: Sequence[Dimension]) -> str:
-    """Guidelines as HTML, for the page's own instructions panel."""
+    """Guidelines with examples as HTML, for the page's own instructions panel."""
     parts = [f"<p>{ADVICE}</p>"]
     for dimension in dimensions:
-        lines = "".join(f"<li>{escape(line)}</li>" for line in dimension.guidelines)
+        said = [*dimension.guidelines, *(f"Fail: {example}." for example in dimension.examples)]
+        lines = "".join(f"<li>{escape(line)}</li>" for line in said)
         parts.append(f"<h4>{escape(dimension.question)}</h4><ul>{lines}</ul>")
     return "".join(parts)
 
@@ -164,11 +204,16 @@ def config_dimensions(config: str) -> list[str]:
     return list(config_choices(config))
 
 
-def config_problems(config: str, dimensions: Sequence[str]) -> list[str]:
+def config_problems(
+    config: str, dimensions: Sequence[str], mapping: Mapping[str, Mapping[str, str]] | None = None
+) -> list[str]:
     """What keeps this configuration from yielding complete Pass/Fail labels; empty when sound.
+
+    mapping: dimension → choice → 'pass' or 'fail', beyond Pass and Fail.
 
     Label Studio accepts missing, renamed and optional choices without a word: this check is ours.
     """
+    meanings = mapping or {}
     controls = {control.get("name", ""): control for control in _root(config).iter("Choices")}
     problems = [f"{name}: no <Choices> of that name" for name in dimensions if name not in controls]
     problems += [
@@ -178,15 +223,17 @@ def config_problems(config: str, dimensions: Sequence[str]) -> list[str]:
     ]
     for name in dimensions:
         if name in controls:
-            problems += [f"{name}: {problem}" for problem in _control_problems(controls[name])]
+            found = _control_problems(controls[name], meanings.get(name, {}))
+            problems += [f"{name}: {problem}" for problem in found]
     return problems
 
 
-def _control_problems(control: ET.Element) -> list[str]:
-    choices = tuple(_value(choice) for choice in control.iter("Choice"))
+def _control_problems(control: ET.Element, meanings: Mapping[str, str]) -> list[str]:
+    choices = [_value(choice) for choice in control.iter("Choice")]
+    read = {choice: meaning.capitalize() for choice, meaning in meanings.items()}
     problems = []
-    if choices != CHOICES:
-        problems.append(f"choices are {list(choices)}, not {list(CHOICES)}")
+    if {read.get(choice, choice) for choice in choices} != set(CHOICES):
+        problems.append(f"choices are {choices}, not {list(CHOICES)}")
     if control.get("required", "").lower() != "true":
         problems.append('not required="true": annotators could leave it out')
     if control.get("choice", "single") != "single":

@@ -19,6 +19,14 @@ from annotation.paging import Json
 from annotation.payload import ITEM_KEY, MEDIA_KEY, PROMPT_KEY, SOURCE_KEY
 from warehouse.errors import AnnotationError
 
+# Field of Label Studio's API -> what Soli sets, and what any other value does.
+SETTINGS: dict[str, tuple[Any, str]] = {
+    "show_collab_predictions": (False, "annotators see what a model thinks before they judge"),
+    "show_skip_button": (True, "who cannot judge a clip has to make an answer up"),
+    "enable_empty_annotation": (False, "a clip can be submitted without any answer"),
+    "skip_queue": ("REQUEUE_FOR_OTHERS", "a skipped clip goes to nobody else"),
+}
+
 
 @dataclass(frozen=True)
 class Imported:
@@ -49,9 +57,7 @@ def ensure_project(
             "label_config": labeling_config(dimensions, source),
             "expert_instruction": instructions(dimensions),
             "maximum_annotations": overlap,
-            "show_collab_predictions": False,  # annotators must not see what a model thinks
-            "show_skip_button": True,
-            "enable_empty_annotation": False,
+            **{name: value for name, (value, _) in SETTINGS.items()},
         }
     )
 

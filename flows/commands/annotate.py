@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.commands import queue
+from flows.commands import project_check, project_update, queue
 from flows.commands.common import DryRun, Json, group, settings_of
 
 if TYPE_CHECKING:
@@ -21,10 +21,11 @@ app = group("The Label Studio side: server, project, items, annotators.")
 project = group("Labelling projects.")
 app.add_typer(project, name="project")
 app.command("queue")(queue.queue)
+project.command("update")(project_update.update)
+project.command("check")(project_check.check)
 project.command("pause")(queue.pause)
 project.command("resume")(queue.resume)
 
-ProjectId = Annotated[int, typer.Option("--project", help="Project id on the server.")]
 Clips = Annotated[Path, typer.Argument(help="JSONL, CSV or Parquet with item_id, prompt, media.")]
 TaskProject = Annotated[
     int | None, typer.Option("--project", help="Make tasks in this project, too.")
@@ -90,12 +91,12 @@ def create(
       soli annotate project create --dry-run   prints the labelling configuration
     """
     from annotation.labeling import labeling_config
-    from flows.annotate import connect, create_project, dimensions_of
+    from flows.annotate import connect, create_project, template_of
     from flows.console import show_json
 
     settings = settings_of(context)
     if dry_run:
-        typer.echo(labeling_config(dimensions_of(settings), "00000000-0000-0000-0000-000000000000"))
+        typer.echo(labeling_config(template_of(settings), "00000000-0000-0000-0000-000000000000"))
         return
     with connect(settings) as client:
         made = create_project(settings, client, title, overlap=overlap)
@@ -103,42 +104,6 @@ def create(
         show_json({"id": made.id, "title": made.title, "source": made.source})
     else:
         typer.echo(f"project {made.id} ({made.title}), source {made.source}")
-
-
-@project.command("update")
-def update(
-    context: typer.Context,
-    project_id: ProjectId,
-    *,
-    new_source: Annotated[
-        bool,
-        typer.Option("--new-source", help="Give it a source of its own: it is a duplicate."),
-    ] = False,
-    json: Json = False,
-    dry_run: DryRun = False,
-) -> None:
-    """Adopt a project that Soli did not make: it gets a source, its labels stay as they are.
-
-    \b
-    Examples:
-      soli annotate project update --project 3
-      soli annotate project update --project 5 --new-source   5 was duplicated in Label Studio
-      soli annotate project update --project 3 --dry-run   the project as it is
-    """
-    from flows.annotate import adopt, connect
-    from flows.console import show_json
-
-    with connect(settings_of(context)) as client:
-        found = client.project(project_id)
-        gets = new_source or found.source is None
-        if gets and not dry_run:
-            found = adopt(client, project_id, anew=new_source)
-    if json:
-        named = {"id": found.id, "title": found.title, "source": found.source}
-        show_json(named | {"new_source": gets})
-    else:
-        would = "; it would get a new one" if gets and dry_run else ""
-        typer.echo(f"project {found.id} ({found.title}), source {found.source or 'none'}{would}")
 
 
 @app.command("items")

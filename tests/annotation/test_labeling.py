@@ -1,3 +1,4 @@
+import re
 import uuid
 
 import pytest
@@ -12,6 +13,7 @@ from annotation.labeling import (
     config_dimensions,
     config_problems,
     config_source,
+    hotkeys,
     instructions,
     labeling_config,
 )
@@ -69,16 +71,67 @@ def test_a_configuration_that_is_no_xml_or_brings_entities_is_refused(text):
         config_choices(text)
 
 
+def asked(name, **fields):
+    return Dimension(name, "?", ("Look.",), **fields)
+
+
 @pytest.mark.parametrize(
-    "dimensions",
-    [[], [Dimension("a", "?"), Dimension("a", "?")], [Dimension(f"d{n}", "?") for n in range(11)]],
+    "dimensions", [[], [asked("a"), asked("a")], [asked(f"d{n}") for n in range(11)]]
 )
 def test_dimensions_need_different_names_and_hotkeys(dimensions):
     with pytest.raises(AnnotationError, match="different names"):
         labeling_config(dimensions, SOURCE)
 
 
-@pytest.mark.parametrize(("name", "question"), [("Has Space", "?"), ("", "?"), ("a", "  ")])
-def test_a_dimension_checks_itself(name, question):
-    with pytest.raises(AnnotationError, match="dimension"):
-        Dimension(name, question)
+@pytest.mark.parametrize(
+    ("name", "question", "guidelines", "keys", "words"),
+    [
+        ("Has Space", "?", ("Look.",), (), "'Has Space' is not usable"),
+        ("", "?", ("Look.",), (), "'' is not usable"),
+        ("a", "  ", ("Look.",), (), "the question is empty"),
+        ("a", "?", (), (), "no guidelines"),
+        ("a", "?", ("  ",), (), "no guidelines"),
+        ("a", "?", ("Look.",), ("p",), "give one for Pass and one for Fail"),
+        ("a", "?", ("Look.",), ("p", "F1"), "a digit or a lower-case letter"),
+    ],
+)
+def test_a_dimension_checks_itself(name, question, guidelines, keys, words):
+    with pytest.raises(AnnotationError, match="dimension") as caught:
+        Dimension(name, question, guidelines, hotkeys=keys)
+    assert words in str(caught.value)
+
+
+def test_a_dimension_s_own_hotkeys_are_kept_and_the_others_get_the_next_free_ones():
+    dimensions = [asked("a"), asked("b", hotkeys=("p", "1")), asked("c")]
+    assert hotkeys(dimensions) == [("2", "3"), ("p", "1"), ("4", "5")]
+    config = labeling_config(dimensions, SOURCE)
+    assert re.findall(r'hotkey="(.)"', config) == ["2", "3", "p", "1", "4", "5"]
+
+
+@pytest.mark.parametrize(
+    ("dimensions", "where"),
+    [
+        ([asked("a", hotkeys=("x", "x"))], "in dimension a and in a"),
+        ([asked("a", hotkeys=("x", "y")), asked("b", hotkeys=("z", "y"))], "dimension a and in b"),
+    ],
+)
+def test_a_hotkey_given_twice_is_told_with_both_places(dimensions, where):
+    with pytest.raises(AnnotationError, match=r"hotkey '[xy]' is given twice") as caught:
+        labeling_config(dimensions, SOURCE)
+    assert where in str(caught.value)
+
+
+def test_the_instructions_hold_guidelines_and_examples():
+    told = instructions(DEFAULT_DIMENSIONS)
+    for dimension in DEFAULT_DIMENSIONS:
+        assert dimension.examples
+        said = (dimension.question, *dimension.guidelines, *dimension.examples)
+        assert all(line in told for line in said)
+    assert "Skip" in told
+
+
+def test_choices_that_a_mapping_reads_are_sound():
+    config = CONFIG.replace('value="Pass"', 'value="OK"')
+    mapping = {name: {"OK": "pass"} for name in NAMES}
+    assert config_problems(config, NAMES, mapping) == []
+    assert config_problems(config, NAMES, {NAMES[0]: {"OK": "fail"}}) != []

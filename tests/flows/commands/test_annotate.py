@@ -136,3 +136,43 @@ def test_a_dry_run_for_a_duplicate_says_that_it_would_get_a_source(soli, served,
     assert admin.project(project.id).source == project.source
     changed = json.loads(soli(*update, "--new-source", "--json")[1])
     assert changed["source"] == admin.project(project.id).source != project.source
+
+
+DIMENSION = '[[dimensions]]\nname = "{name}"\nquestion = "Sound?"\nguidelines = ["Look."]\n{more}\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            DIMENSION.format(name="a", more='hotkeys = ["x", "y"]')
+            + DIMENSION.format(name="b", more='hotkeys = ["y", "z"]'),
+            "hotkey 'y' is given twice, in dimension a and in b",
+        ),
+        (
+            DIMENSION.format(name="a", more='[mapping.beauty]\n"OK" = "pass"'),
+            "section mapping: nobody is asked about dimension 'beauty'",
+        ),
+        (
+            DIMENSION.format(name="a", more='[[gates]]\ndimension = "beauty"'),
+            "section gates: nobody is asked about dimension 'beauty'",
+        ),
+        ('[[dimensions]]\nname = "a"\nquestion = "Sound?"\nguidelines = []\n', "a: no guidelines"),
+        ('[[dimensions]]\nname = "a"\nquestion = "Sound?"\n', "guidelines"),
+        (DIMENSION.format(name="a", more='hotkeys = ["1"]'), "one for Pass and one for Fail"),
+        (DIMENSION.format(name="a", more="hotkeys = 3"), "dimensions: hotkeys is 3"),
+    ],
+)
+def test_a_bad_template_is_one_line_that_says_which(soli, tmp_path, only_line, text, words):
+    (tmp_path / "soli.toml").write_text(text)
+    code, out, err = soli("annotate", "project", "create", "--dry-run")
+    assert (code, out) == (1, "")
+    assert words in only_line(err)
+
+
+def test_a_template_of_one_s_own_holds_its_questions_guidelines_and_keys(soli, tmp_path):
+    (tmp_path / "soli.toml").write_text(DIMENSION.format(name="a", more='hotkeys = ["p", "f"]'))
+    code, out, _ = soli("annotate", "project", "create", "--dry-run")
+    assert code == 0
+    for part in ('name="a"', 'value="Sound?"', 'value="Look."', 'hotkey="p"', 'hotkey="f"'):
+        assert part in out

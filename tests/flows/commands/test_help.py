@@ -25,6 +25,7 @@ WRITES_ALL_THE_SAME = {
 ONLY_READS = {
     "agreement compare",
     "agreement verify",
+    "annotate project check",
     "pairs diff",
     "pairs plan",
     "pairs stats",
