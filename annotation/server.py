@@ -204,6 +204,8 @@ def _environment(home: Path, media_root: Path, url: str, secret: dict[str, str])
         "LABEL_STUDIO_LATEST_VERSION_CHECK": "false",
         "LABEL_STUDIO_SENTRY_DSN": "",
         "LABEL_STUDIO_FRONTEND_SENTRY_DSN": "",
+        # Its ML backend (`soli serve`) is on this machine, as everybody who reaches this server is.
+        "ML_BLOCK_LOCAL_IP": "false",
         "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED": "true",
         "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(media_root.resolve()),
     }

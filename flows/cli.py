@@ -19,6 +19,7 @@ from flows.commands import (
     ingest,
     pairs,
     score,
+    serve,
     trace,
     train,
     warehouse,
@@ -82,6 +83,7 @@ app.add_typer(agreement.consensus, name="consensus")
 app.add_typer(pairs.app, name="pairs")
 app.command("train")(train.train)
 app.command("score")(score.score)
+app.command("serve")(serve.serve)
 app.command("evaluate")(evaluate.evaluate)
 app.command("ablate")(ablate.ablate)
 app.command("canaries")(canaries.canaries)
