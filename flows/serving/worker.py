@@ -118,9 +118,12 @@ class Worker:
             path, jobs = taken
             try:
                 self._fill(path, jobs)
+            except PlatformError as error:
+                _fail(jobs, error)
             except Exception as error:  # whatever a file does to a decoder, the next one is scored
-                for job in jobs:
-                    job.rewards.set_exception(_reason(path, error))
+                log.exception("a video could not be scored")
+                words = f"unexpected {type(error).__name__}; the server's log says more"
+                _fail(jobs, TrainingError(f"video {path} could not be scored ({words})"))
             finally:
                 with self._changed:
                     self._running = {}
@@ -157,15 +160,10 @@ class Worker:
                 self._kept.popitem(last=False)
 
 
-def _reason(path: str, error: Exception) -> Exception:
-    """Why a video has no reward."""
-    if isinstance(error, PlatformError):
-        return error
-    log.error("a video could not be scored", exc_info=error)
-    return TrainingError(
-        f"video {path} could not be scored (unexpected {type(error).__name__}); the server's log"
-        " says more"
-    )
+def _fail(jobs: Sequence[Job], error: PlatformError) -> None:
+    for job in jobs:
+        if not job.rewards.done():
+            job.rewards.set_exception(error)
 
 
 def check_file(path: str) -> None:

@@ -103,7 +103,10 @@ def test_a_real_label_studio_connects_and_stores_our_predictions(make, admin):
         backend |= {"auth_method": "BASIC_AUTH", "basic_auth_user": "soli"}
         refused = admin._send("POST", "api/ml", body=backend | {"basic_auth_pass": "wrong"})
         assert refused.status_code == 400
-        made = admin.call("POST", "api/ml", body=backend | {"basic_auth_pass": "s" * 20})
+        # It is connected; then Label Studio 1.23 makes a webhook for it, which it refuses to do for
+        # an address of this machine, and says 403.
+        made = admin._send("POST", "api/ml", body=backend | {"basic_auth_pass": "s" * 20})
+        assert made.status_code == 403
         shown = admin.call("GET", "api/ml", params={"project": project.id})
         body = {"selectedItems": {"all": True, "excluded": []}, "project": project.id}
         admin.call(
@@ -112,7 +115,7 @@ def test_a_real_label_studio_connects_and_stores_our_predictions(make, admin):
         )  # fmt: skip
         assert [each["readable_state"] for each in shown] == ["Connected"]
         assert shown[0]["model_version"] == "soli-0123456789ab"
-        assert made["url"] == url
+        assert shown[0]["url"] == url
     pages = [page for page, _ in admin.tasks(project.id)]
     predictions = {each["id"]: each["predictions"] for page in pages for each in page}
     assert [p["score"] for p in predictions[tasks["v1"]]] == pytest.approx([score(1.5)])
