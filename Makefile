@@ -7,7 +7,7 @@ BIN := .venv/bin
 READY := .venv/.installed
 SERVER := .venv-labelstudio/.installed
 TEMPLATE := .cache/labelstudio-template/.ready
-BENCHMARKS := agreement intervals dawid_skene pairs pair_build pair_stream item_encodings export labels_view pull video_input step spark
+BENCHMARKS := agreement intervals dawid_skene pairs pair_build pair_stream item_encodings export labels_view pull video_input step spark serve
 TESTS ?=
 DEMO ?=
 
@@ -57,6 +57,7 @@ soak: $(READY) $(SERVER) $(TEMPLATE)
 	@$(BIN)/python -m soak.annotator_flags --write
 	@$(BIN)/python -m soak.suitability --write
 	@$(BIN)/python -m soak.canaries --write
+	@$(BIN)/python -m soak.active_order --write
 	@$(BIN)/python -m soak.paper_scale
 	@$(BIN)/python -m soak.zero --write
 

@@ -1,6 +1,6 @@
 """How fast does `soli serve` answer stored rewards?
 
-    python -m benchmarks.serve [--rate 200] [--seconds 20] [--items 20000] [--write]
+    python -m benchmarks.serve [--rate 200] [--seconds 20] [--items 20000]
 
 A warehouse of so many scored items is made in a temporary folder, `soli serve` is started on
 127.0.0.1, and one other process asks it at a steady rate, each request at its own due time whether
@@ -134,7 +134,6 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=200)
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--items", type=int, default=20_000)
-    parser.add_argument("--write", action="store_true", help="keep it in benchmarks/results")
     options = parser.parse_args()
     count = min(round(options.rate * options.seconds), MOST_REQUESTS)
     lines = [f"{options.items} items stored, {options.rate:g} requests/s, {count} of each kind"]
@@ -158,7 +157,7 @@ def main() -> int:
             lines.append(f"the server's memory: {process.memory_info().rss >> 20} MiB")
     verdict = "kept" if worst <= LIMIT_MS else "NOT KEPT"
     lines.append(f"limit: p95 at most {LIMIT_MS:g} ms; {verdict}")
-    report("serve", lines, write=options.write)
+    report("serve", lines)
     return int(worst > LIMIT_MS)
 
 
