@@ -30,7 +30,7 @@ demo: $(READY) $(SERVER) $(TEMPLATE)
 	@$(BIN)/soli demo $(DEMO)
 
 test: check $(SERVER) $(TEMPLATE) chromium
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --max-worker-restart 0 $(TESTS)
 
 quick: $(READY)
 	$(BIN)/python -m pytest -n 2 -m 'not server and not browser and not slow' $(TESTS)

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn import functional
 from transformers import (
     InternVLConfig,
     InternVLForConditionalGeneration,
@@ -28,7 +29,7 @@ from transformers import (
 
 from training.config import EngineConfig, FrameConfig, HeadConfig, TrainConfig
 from training.heads import Encoded
-from training.heads.hpqa import HPQA
+from training.heads.hpqa import HPQA, QueryAttention
 from training.losses import pair_loss
 from training.model import RewardModel
 from training.tiny import TinyShape, build_tiny_internvl
@@ -188,12 +189,28 @@ class Reference:
         return rewards[:, 0].float()
 
 
-class TorchAttention(nn.MultiheadAttention):
+class TorchAttention(QueryAttention):
     """Torch's own attention, as the released checkpoints' names say: keys and values are made."""
 
-    def forward(self, query: Tensor, state: Tensor, padding: Tensor) -> Tensor:  # type: ignore[override]
-        found = super().forward(query, state, state, key_padding_mask=padding, need_weights=False)
-        return found[0]
+    def forward(self, query: Tensor, state: Tensor, padding: Tensor) -> Tensor:
+        """As `QueryAttention.forward`."""
+        first = (tensor.transpose(0, 1) for tensor in (query, state, state))  # tokens, then items
+        found, _ = functional.multi_head_attention_forward(
+            *first,
+            embed_dim_to_check=query.shape[-1],
+            num_heads=self.num_heads,
+            in_proj_weight=self.in_proj_weight,
+            in_proj_bias=self.in_proj_bias,
+            bias_k=None,
+            bias_v=None,
+            add_zero_attn=False,
+            dropout_p=0.0,
+            out_proj_weight=self.out_proj.weight,
+            out_proj_bias=self.out_proj.bias,
+            key_padding_mask=padding,
+            need_weights=False,
+        )
+        return found.transpose(0, 1)
 
 
 def in_torch(model: RewardModel) -> HPQA:
@@ -202,8 +219,8 @@ def in_torch(model: RewardModel) -> HPQA:
     with torch.device("meta"):
         head = HPQA(size, spec.layers, len(model.spec.dimensions), heads=spec.heads, dropout=0.0)
         for layer in range(len(spec.layers)):
-            head.attentions[layer] = TorchAttention(size, spec.heads, batch_first=True)
-        head.residual_attention = TorchAttention(size, spec.heads, batch_first=True)
+            head.attentions[layer] = TorchAttention(size, spec.heads)
+        head.residual_attention = TorchAttention(size, spec.heads)
     head.load_state_dict(model.head.state_dict(keep_vars=True), assign=True)
     return head
 

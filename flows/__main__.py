@@ -11,9 +11,9 @@ from warehouse.errors import PlatformError
 FAILED, INTERRUPTED = 1, 130
 DUCKDB_INTERRUPTED = "Query interrupted"
 
-# Imports make objects by the hundred thousand, none of them garbage: looking for some at Python's
-# own pace takes a tenth of a second of every command.
-gc.set_threshold(100_000, 50, 50)
+# Imports make objects by the hundred thousand, none of them garbage: looking for some every 700
+# objects takes a tenth of a second of every command. Much more rarely, and models pile up.
+gc.set_threshold(10_000)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -127,4 +127,4 @@ def _refuse_unknown(what: str, names: Sequence[str], known: Sequence[str]) -> No
     for name in names:
         if name not in known:
             near = get_close_matches(name, known, n=3) or known
-            raise TrainingError(f"no {what} {name!r}; there is {', '.join(near)}")
+            raise TrainingError(f"no {what} {name!r}; there is {', '.join(map(repr, near))}")

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -27,6 +27,9 @@ from warehouse.errors import TrainingError
 from warehouse.face import publish
 from warehouse.lease import lease
 from warehouse.store import Store
+
+if TYPE_CHECKING:
+    from training.recipes import Make
 
 REMOTE = "://"
 ORPHAN_SECONDS = 3600.0  # how long a rerun waits for the training of a killed run
@@ -82,28 +85,23 @@ def train(
         inputs find the finished run.
     Raises: TrainingError where training cannot start or fails.
     """
-    from training.changes import changed
     from training.config_json import to_json
     from training.launch import launch_command
-    from training.recipes import RECIPES
+    from training.plan import check_shares
 
-    _refuse_given(changes)
-    if recipe not in RECIPES:
-        raise TrainingError(f"no recipe {recipe!r}; the recipes are {', '.join(sorted(RECIPES))}")
+    make = _recipe(recipe)
     chosen = _to_train_on(store, pair_set)
     checked(chosen)
     media = media_of(store, chosen["pair_set_id"])
     base = backbone_of(store, recipe, base_model, media, seed)
-    config = to_json(RECIPES[recipe](str(base), chosen["path"], seed=seed))
+    config = to_json(make(str(base), chosen["path"], seed=seed))
     config["frame_cache"] = str(store.home / "frames")  # shared with scoring
     config["frame_cache_bytes"] = frame_cache_bytes
-    config["dimensions"] = sorted(json.loads(chosen["recipe"])["dimensions"])
-    free = config["head"]["prompt_free"]  # the recipe's, as far as the set has them
-    config["head"]["prompt_free"] = [name for name in free if name in config["dimensions"]]
-    config = changed(config, changes)
+    config = _fitted(config, chosen, changes)
     run_id = value_digest({"pair_set": chosen["digest"], "config": _portable(config)})[:16]
     job = job_folder(store, run_id)
     command = launch_command(job, processes=processes, hostfile=hostfile)
+    check_shares(config["batch"]["accumulation"], processes)
     if dry_run:
         said = {"run_id": run_id, "pair_set_id": chosen["pair_set_id"]}
         return said | {"command": shlex.join(command), "config": config}
@@ -125,10 +123,30 @@ def train(
     return trained
 
 
-def _refuse_given(changes: Mapping[str, Any]) -> None:
+def _recipe(name: str) -> Make:
+    from training.recipes import RECIPES
+
+    if name not in RECIPES:
+        raise TrainingError(f"no recipe {name!r}; the recipes are {', '.join(sorted(RECIPES))}")
+    return RECIPES[name]
+
+
+def _fitted(
+    config: dict[str, Any], chosen: Mapping[str, Any], changes: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Config with the dimensions that a pair set has, and with the changes.
+
+    Raises: TrainingError for a change that something else says, or that no run can have.
+    """
+    from training.changes import changed
+
     for path in changes:
         if path in GIVEN:
             raise TrainingError(f"--set {path}: {GIVEN[path]} says it; leave it out of the changes")
+    dimensions = sorted(json.loads(chosen["recipe"])["dimensions"])
+    free = [name for name in config["head"]["prompt_free"] if name in dimensions]
+    head = config["head"] | {"prompt_free": free}
+    return changed(config | {"dimensions": dimensions, "head": head}, changes)
 
 
 def _say_waiting(holder: str) -> None:

@@ -24,6 +24,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -39,13 +40,7 @@ from training.config import TrainConfig
 from training.config_json import to_json
 from training.recipes import tiny_test
 from training.run import main as train
-from training.tiny import (
-    TinyShape,
-    build_tiny_internvl,
-    build_tiny_internvl3_5,
-    build_tiny_qwen2_5_vl,
-    build_tiny_qwen2_vl,
-)
+from training.tiny import BUILDERS, TinyShape
 from warehouse.contracts import PAIR_SET_ITEMS, PAIRS
 
 STAGES = (0, 1, 2, 3)
@@ -54,12 +49,6 @@ PROMPTS = ("a red ball falls", "a blue square slides", "a star rises")
 ITEMS = 20
 HELD_OUT = 4  # the last of them, for validation
 SHAPE = TinyShape(image=16, patch=4, vision_hidden=16, vision_layers=1, hidden=32, layers=3)
-BUILDERS = {
-    "internvl3": build_tiny_internvl,
-    "internvl3.5": build_tiny_internvl3_5,
-    "qwen2-vl": build_tiny_qwen2_vl,
-    "qwen2.5-vl": build_tiny_qwen2_5_vl,
-}
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["training.run", "deepspeed", "torch.utils.tensorboard"])
@@ -118,6 +107,16 @@ def curve(job: Path) -> list[dict[str, float]]:
     path = job / "curve.jsonl"
     found = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     return [{name: v for name, v in line.items() if name != "seconds"} for line in found]
+
+
+def has_steps(job: Path, number: int) -> bool:
+    """Whether a job's curve is so long by now."""
+    return len(curve(job)) >= number
+
+
+def is_past(moment: float) -> bool:
+    """Whether a moment of the monotonic clock is over."""
+    return time.monotonic() > moment
 
 
 def difference(one: list[dict[str, float]], two: list[dict[str, float]]) -> float:
@@ -187,11 +186,9 @@ def job_of(folder: Path, name: str, run: TrainConfig) -> Path:
     return job
 
 
-def at(run: TrainConfig, stage: Any, precision: Any, world: int) -> TrainConfig:
-    """The same micro-batches a step, whatever the number of processes."""
-    engine = replace(run.engine, zero_stage=stage, precision=precision)
-    batch = replace(run.batch, accumulation=run.batch.accumulation // world)
-    return replace(run, engine=engine, batch=batch)
+def at(run: TrainConfig, stage: Any, precision: Any) -> TrainConfig:
+    """The run at a ZeRO stage, in a precision."""
+    return replace(run, engine=replace(run.engine, zero_stage=stage, precision=precision))
 
 
 def matrix(folder: Path, name: str, run: TrainConfig, precisions: list[str]) -> list[str]:
@@ -203,13 +200,13 @@ def matrix(folder: Path, name: str, run: TrainConfig, precisions: list[str]) -> 
         for stage in STAGES:
             for world in (1, 2):
                 told = f"{name} {precision} stage {stage} x {world}"
-                job = job_of(folder, told.replace(" ", "_"), at(run, stage, precision, world))
+                job = job_of(folder, told.replace(" ", "_"), at(run, stage, precision))
                 together(job, world)
                 known = known or curve(job)
                 lines.append(compared(told, known, job, allowed))
             told = f"{name} {precision} stage {stage} x 2 -> 1"
-            job = job_of(folder, told.replace(" ", "_"), at(run, stage, precision, 2))
-            if not killed_at(job, 2, lambda job=job: len(curve(job)) >= 3):  # type: ignore[misc]
+            job = job_of(folder, told.replace(" ", "_"), at(run, stage, precision))
+            if not killed_at(job, 2, partial(has_steps, job, 3)):
                 raise RuntimeError(f"{told}: it was done before it was killed")
             together(job, 1)
             lines.append(compared(told, known, job, allowed))
@@ -236,8 +233,7 @@ def kills(folder: Path, run: TrainConfig, number: int, dice: random.Random) -> l
         job = job_of(folder, f"killed_{jobs}", run)
         alive = True
         while alive and done < number:
-            end = time.monotonic() + dice.uniform(0, life)
-            alive = killed_at(job, 1, lambda end=end: time.monotonic() > end)  # type: ignore[misc]
+            alive = killed_at(job, 1, partial(is_past, time.monotonic() + dice.uniform(0, life)))
             done += alive
         result = together(job, 1)
         if result["weights_sha256"] != peace["weights_sha256"] or curve(job) != curve(calm):

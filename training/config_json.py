@@ -69,9 +69,19 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not _fits(hint, value):
-        wanted = getattr(hint, "__name__", str(hint)) if not get_args(hint) else str(hint)
-        raise TrainingError(f"training config: {where} is {value!r}; it must be {wanted}")
+        raise TrainingError(f"training config: {where} is {value!r}; it must be {_words(hint)}")
     return value
+
+
+def _words(hint: Any) -> str:
+    """What a field takes.
+
+    >>> _words(int), _words(Literal["linear", "cosine"])
+    ('int', "'linear' or 'cosine'")
+    """
+    if get_origin(hint) is Literal:
+        return " or ".join(map(repr, get_args(hint)))
+    return str(getattr(hint, "__name__", hint))
 
 
 def _fits(hint: Any, value: Any) -> bool:

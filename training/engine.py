@@ -26,14 +26,21 @@ LOST = (
     " on from the last state, or starts over where save_every is not set"
 )
 NEVER = 2**31 - 1  # steps between DeepSpeed's own progress lines
+BUCKET = 500_000_000  # gradients in a bucket, as DeepSpeed has it
 
 
 def deepspeed_config(
-    config: TrainConfig, *, world: int = 1, universal: bool = False, overlap: bool = True
+    config: TrainConfig,
+    *,
+    world: int = 1,
+    learning: int = BUCKET,
+    universal: bool = False,
+    overlap: bool = True,
 ) -> dict[str, Any]:
     """DeepSpeed's configuration for a run. A micro-batch is one block of items.
 
     world: processes; they share the micro-batches of a step.
+    learning: numbers that learn, all weights together.
     universal: the run goes on from a state of another number of processes.
     overlap: gradients are sent while others are computed; a CPU has no streams to do it in.
     """
@@ -42,7 +49,7 @@ def deepspeed_config(
         "train_micro_batch_size_per_gpu": 1,
         "gradient_accumulation_steps": config.batch.accumulation // world,
         "gradient_clipping": optimizer.clip,
-        "zero_optimization": _zero(config.engine.zero_stage, overlap=overlap),
+        "zero_optimization": _zero(config.engine.zero_stage, learning, overlap=overlap),
         "bf16": {"enabled": config.engine.precision == "bf16"},
         "optimizer": {
             "type": "AdamW",
@@ -60,9 +67,15 @@ def deepspeed_config(
     return values | ({"checkpoint": {"load_universal": True}} if universal else {})
 
 
-def _zero(stage: int, *, overlap: bool) -> dict[str, Any]:
-    """What is cut up among processes, and how it is moved; the rest is as DeepSpeed has it."""
+def _zero(stage: int, learning: int, *, overlap: bool) -> dict[str, Any]:
+    """What is cut up among processes, and how it is moved; the rest is as DeepSpeed has it.
+
+    The memory of a bucket is taken whole, and filled where torch is to be deterministic: of a small
+    model it would be gigabytes for nothing.
+    """
     values: dict[str, Any] = {"stage": stage}
+    if stage >= 1:  # moments of the optimizer are cut up
+        values |= {"reduce_bucket_size": min(BUCKET, learning)}
     if stage >= 2:  # noqa: PLR2004  # gradients are cut up
         values |= {"overlap_comm": overlap, "contiguous_gradients": True}
     if stage == 3:  # noqa: PLR2004  # weights are; norms, biases and queries stay whole
@@ -120,8 +133,13 @@ def start(model: RewardModel, config: TrainConfig, steps: int, *, universal: boo
         model.backbone.checkpoint_activations()
     factor = schedule(config.optimizer.schedule, steps, config.optimizer.warmup)
     world = torch.distributed.get_world_size()
+    groups = parameter_groups(model, config.optimizer)
     values = deepspeed_config(
-        config, world=world, universal=universal, overlap=torch.cuda.is_available()
+        config,
+        world=world,
+        learning=sum(weight.numel() for group in groups for weight in group["params"]),
+        universal=universal,
+        overlap=torch.cuda.is_available(),
     )
 
     def scheduler(optimizer: Optimizer) -> LambdaLR:
@@ -130,12 +148,26 @@ def start(model: RewardModel, config: TrainConfig, steps: int, *, universal: boo
     with local_rank():  # ZeRO-3 asks for it at every step, too
         engine, *_ = deepspeed.initialize(
             model=model,
-            model_parameters=parameter_groups(model, config.optimizer),
+            model_parameters=groups,
             config=values,
             lr_scheduler=scheduler,
             dist_init_required=False,
         )
+    if config.engine.precision == "bf16" and config.engine.zero_stage == 0:
+        _forget_first_step(engine.optimizer)
     return engine
+
+
+def _forget_first_step(optimizer: Any) -> None:
+    """Undo the step on gradients of 0 by which DeepSpeed 0.19 sets up bf16 without ZeRO.
+
+    Weights have decayed in it, at the full rate, and Adam counts it: its corrections of the first
+    steps are too small, and the run learns more slowly than at any other stage.
+    """
+    for masters, weights in zip(optimizer.fp32_groups, optimizer.fp16_groups, strict=True):
+        for master, weight in zip(masters, weights, strict=True):
+            master.data.copy_(weight)
+    optimizer.optimizer.state.clear()
 
 
 def open_group() -> tuple[int, int]:

@@ -17,13 +17,12 @@ import io
 import os
 import shutil
 from argparse import Namespace
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from training.config import TrainConfig
 from training.job import put_in_place, read_json, room_for, write_json
 from warehouse.errors import TrainingError
 

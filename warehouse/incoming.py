@@ -228,7 +228,9 @@ def _write(path: Path, contract: Table, rows: pa.Table, stamp: int) -> None:
     at = pa.repeat(pa.scalar(stamp, pa.timestamp("us", "UTC")), rows.num_rows)
     values = [at if c.name == "observed_at" else rows[c.name] for c in contract.columns]
     stamped = pa.table(values, names=[c.name for c in contract.columns])
-    pq.write_table(stamped, path, compression="zstd", row_group_size=FILE_ROW_GROUP)
+    pq.write_table(
+        stamped, path, compression="zstd", row_group_size=FILE_ROW_GROUP, store_schema=False
+    )
 
 
 def _key(contract: Table) -> str:

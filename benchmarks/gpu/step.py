@@ -33,6 +33,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -152,8 +153,7 @@ def measured(folder: Path, shape: Shape, variant: Variant, device: str, repeats:
             model.zero_grad(set_to_none=True)
             if number == WARMUP:
                 start_peak(device)
-            step = sets[number % len(sets)]
-            times.append(timed(lambda step=step: learn(way, step), device))  # type: ignore[misc]
+            times.append(timed(partial(learn, way, sets[number % len(sets)]), device))
     pairs = sum(len(found) for _, found in sets[0])
     return {
         "ms": statistics.median(times[WARMUP:]),

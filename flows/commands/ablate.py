@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flows.commands.common import DryRun, Json, settings_of
-from flows.commands.train import Changes
+from flows.commands.train import BaseModel, Changes
+
+if TYPE_CHECKING:
+    from flows.ablate import Ablation
+    from flows.settings import Settings
 
 Factors = Annotated[
     list[str] | None,
@@ -31,10 +34,7 @@ def ablate(
     recipe: Annotated[
         str, typer.Option(help="The default: a recipe of training/recipes.py.")
     ] = "tiny-ablation",
-    base_model: Annotated[
-        Path | None,
-        typer.Option(help="Folder of the backbone; the tiny recipes build their own."),
-    ] = None,
+    base_model: BaseModel = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Optimiser steps of a run.")] = None,
     change: Changes = None,
     jobs: Annotated[int, typer.Option(min=1, help="Trainings at once.")] = 1,
@@ -56,10 +56,8 @@ def ablate(
       soli ablate --arms attention --arms bt --seeds 3 --steps 100
       soli ablate --recipe paper-1b --base-model /models/InternVL3-1B-hf --factors head
     """
-    from flows.ablate import plan, run
+    from flows.ablate import plan
     from flows.ablate_arms import chosen_arms
-    from flows.ablate_report import show, write
-    from flows.console import say, show_json, show_rows
     from training.changes import read_change
 
     settings = settings_of(context)
@@ -76,21 +74,35 @@ def ablate(
         changes=changes,
     )
     if dry_run:
-        rows = [
-            {
-                "arm": job.arm.name,
-                "factor": job.arm.factor,
-                "seed": job.seed,
-                "done": "yes" if job.done else "no",
-                "changes": job.words,
-            }
-            for job in ablation.jobs
-        ]
-        if json:
-            show_json(rows)
-        else:
-            show_rows(rows, list(rows[0]), f"Pair set {ablation.pair_set_id}")
-        return
+        _foresee(ablation, json=json)
+    else:
+        _run(settings, ablation, jobs, json=json)
+
+
+def _foresee(ablation: Ablation, *, json: bool) -> None:
+    from flows.console import show_json, show_rows
+
+    rows = [
+        {
+            "arm": job.arm.name,
+            "factor": job.arm.factor,
+            "seed": job.seed,
+            "done": "yes" if job.done else "no",
+            "changes": job.words,
+        }
+        for job in ablation.jobs
+    ]
+    if json:
+        show_json(rows)
+    else:
+        show_rows(rows, list(rows[0]), f"Pair set {ablation.pair_set_id}")
+
+
+def _run(settings: Settings, ablation: Ablation, jobs: int, *, json: bool) -> None:
+    from flows.ablate_report import show, write
+    from flows.ablate_run import run
+    from flows.console import say, show_json
+
     outcome = run(settings, ablation, jobs=jobs, say=say)
     rows = write(ablation)
     if json:

@@ -12,7 +12,7 @@ from flows.commands.common import DryRun, Json, check_page, settings_of
 from flows.commands.score import Model
 
 if TYPE_CHECKING:
-    from flows.canaries import CanaryReport
+    from flows.canaries import CanaryPlan, CanaryReport
 
 COLUMNS = (
     "canary", "effect", "low", "high", "raised_share", "acc", "acc_after", "acc_attacked",
@@ -79,9 +79,8 @@ def canaries(
       soli canaries --page canaries.html
       soli canaries --corner top-left --motion movement --json
     """
-    from flows.canaries import keep, measure, plan
-    from flows.canaries_page import page_of
-    from flows.console import progress, say, show_json
+    from flows.canaries import measure, plan
+    from flows.console import progress, show_json
 
     check_page(page)
     store = settings_of(context).store
@@ -101,6 +100,14 @@ def canaries(
             seed=seed,
             progress=advance,
         )
+    _tell(planned, found, page, json=json)
+
+
+def _tell(planned: CanaryPlan, found: CanaryReport, page: Path | None, *, json: bool) -> None:
+    from flows.canaries import keep
+    from flows.canaries_page import page_of
+    from flows.console import say, show_json
+
     path = keep(planned, found)
     if page is not None:
         page_of(found, page)

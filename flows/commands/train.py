@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flows.commands.common import DryRun, Json, settings_of
 
+if TYPE_CHECKING:
+    from flows.train import Trained
+
 Model = Annotated[
     str | None, typer.Option(help="Model id or the start of it (default: the newest).")
 ]
-
+BaseModel = Annotated[
+    Path | None, typer.Option(help="Folder of the backbone; the tiny recipes build their own.")
+]
 Changes = Annotated[
     list[str] | None,
     typer.Option("--set", help="Change an option of the recipe, PATH=VALUE; repeatable."),
+]
+Processes = Annotated[
+    int, typer.Option(min=1, help="Processes on this machine, by torchrun; one for each GPU.")
+]
+Hostfile = Annotated[
+    Path | None,
+    typer.Option(
+        help="Several machines, by DeepSpeed's launcher: a file with lines `HOST slots=N`."
+    ),
 ]
 
 
@@ -26,21 +40,11 @@ def train(
         str | None, typer.Option(help="Pair set id or the start of it (default: the newest).")
     ] = None,
     recipe: Annotated[str, typer.Option(help="A recipe of training/recipes.py.")] = "tiny",
-    base_model: Annotated[
-        Path | None,
-        typer.Option(help="Folder of the backbone; the tiny recipes build their own."),
-    ] = None,
+    base_model: BaseModel = None,
     seed: Annotated[int, typer.Option(min=0, help="Of weights, batches and dropout.")] = 0,
     change: Changes = None,
-    processes: Annotated[
-        int, typer.Option(min=1, help="Processes on this machine, by torchrun; one for each GPU.")
-    ] = 1,
-    hostfile: Annotated[
-        Path | None,
-        typer.Option(
-            help="Several machines, by DeepSpeed's launcher: a file with lines `HOST slots=N`."
-        ),
-    ] = None,
+    processes: Processes = 1,
+    hostfile: Hostfile = None,
     json: Json = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -58,7 +62,7 @@ def train(
       soli train --recipe paper-1b --base-model /models/InternVL3-1B-hf --processes 8
       soli train --recipe paper-8b --base-model /models/InternVL3-8B-hf --hostfile hosts
     """
-    from flows.console import show_json, show_rows
+    from flows.console import show_json
     from flows.train import Trained
     from flows.train import train as run
     from training.changes import read_change
@@ -80,12 +84,19 @@ def train(
     )
     if json or not isinstance(trained, Trained):
         show_json(trained)
-        return
+    else:
+        _show(trained)
+
+
+def _show(trained: Trained) -> None:
+    from flows.console import show_rows
+
+    here, folder = Path.cwd(), trained.path  # a long path would be cut off at the table's edge
     row = {
         "model_id": trained.model_id,
         "pair_set_id": trained.pair_set_id,
         "steps": trained.steps,
         "seconds": trained.seconds,
-        "checkpoint": trained.path,
+        "checkpoint": folder.relative_to(here) if folder.is_relative_to(here) else folder,
     }
     show_rows([row], list(row))

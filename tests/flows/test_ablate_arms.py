@@ -64,8 +64,8 @@ def test_what_an_arm_is_compared_with_comes_along():
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"factors": ["hed"]}, "no factor 'hed'; there is head"),
-        ({"names": ["atention"]}, "no arm 'atention'; there is attention"),
+        ({"factors": ["hed"]}, "no factor 'hed'; there is 'head'"),
+        ({"names": ["atention"]}, "no arm 'atention'; there is 'attention'"),
     ],
 )
 def test_an_unknown_name_is_refused_with_near_ones(given, words):

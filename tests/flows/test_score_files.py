@@ -194,8 +194,8 @@ def test_a_video_listed_twice_is_scored_once_and_stands_in_both_lines(
     decoded = []
     from training import score
 
-    read = score.decode
-    monkeypatch.setattr(score, "decode", lambda *a: decoded.append(a[0]) or read(*a))
+    read = score.read_clip
+    monkeypatch.setattr(score, "read_clip", lambda *a: decoded.append(a[0]) or read(*a))
     names = ["0.mp4", "1.mp4", "0.mp4", "./0.mp4"]
     rows = [{"video_path": name} for name in names] + [{"video_path": "0.mp4", "prompt": "b"}]
     found = score_files(checkpoint, listed(rows), tmp_path / "out.jsonl")

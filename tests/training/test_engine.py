@@ -31,6 +31,13 @@ def test_stage_and_precision_reach_deepspeed(stage):
     DeepSpeedConfig(seen | {"train_batch_size": 320})  # no name that DeepSpeed does not know
 
 
+@pytest.mark.parametrize(("learning", "bucket"), [(1_000, 1_000), (2**40, 500_000_000)])
+def test_a_bucket_of_gradients_is_no_larger_than_all_that_learns(learning, bucket):
+    run = RECIPES["paper-8b"]("base", "pairs")
+    seen = deepspeed_config(run, learning=learning)["zero_optimization"]
+    assert seen["reduce_bucket_size"] == bucket
+
+
 def test_a_state_of_another_world_is_loaded_as_a_universal_one():
     run = RECIPES["tiny"]("base", "pairs")
     seen = deepspeed_config(run, universal=True)

@@ -40,9 +40,9 @@ def test_a_hostfile_that_is_not_there_is_an_error_and_not_a_run_on_this_machine_
 def test_deepspeeds_launcher_runs_two_processes_here(tmp_path):
     inputs(tmp_path)
     run = run_of(tmp_path, "internvl3", 2)
-    alone = job_of(tmp_path, "alone", at(run, 0, "fp32", 1))
+    alone = job_of(tmp_path, "alone", at(run, 0, "fp32"))
     train(alone, quiet=True)
-    job = job_of(tmp_path, "launched", at(run, 1, "fp32", 2))
+    job = job_of(tmp_path, "launched", at(run, 1, "fp32"))
     (tmp_path / "hosts").write_text("localhost slots=2\n")
     python, module, runner, *rest = launch_command(job, hostfile=tmp_path / "hosts")
     command = [

@@ -15,6 +15,7 @@ import torch
 from training.block_loss import LOSSES
 from training.config import HeadConfig, LossConfig
 from training.model import RewardModel, weights_digest
+from training.plan import check_shares
 from training.run import main, train
 from warehouse.errors import TrainingError
 
@@ -153,6 +154,12 @@ def test_too_few_blocks_for_a_step_are_counted(config, write_job):
     batch = replace(config.batch, epochs=1, size=12, accumulation=5)
     with pytest.raises(TrainingError, match="1 blocks of 12 are fewer than one step takes"):
         train(write_job(replace(config, batch=batch)), quiet=True)
+
+
+def test_processes_that_cannot_share_a_step_are_refused_with_what_would_do():
+    check_shares(6, 3)
+    with pytest.raises(TrainingError, match=r"6 micro-batches .* 4 processes .*accumulation=8"):
+        check_shares(6, 4)
 
 
 @pytest.mark.parametrize(

@@ -138,4 +138,3 @@ def test_a_torn_state_is_named_with_what_to_do(run, write_job):
     weights.write_bytes(weights.read_bytes()[:100])
     with pytest.raises(TrainingError, match=r"state .*00000002 cannot be read .*to start over"):
         train(job, quiet=True)
-

@@ -24,6 +24,18 @@ class Stop:
         raise AssertionError(result)
 
 
+def stopped_and_whole(run, write_job):
+    """Model of a run that was stopped and went on, whose weights are those of one in peace."""
+    whole = train(write_job(run, "whole"), quiet=True)
+    job = write_job(run)
+    with pytest.raises(KeyboardInterrupt):
+        train(job, quiet=True, callbacks=[Stop()])
+    assert train(job, quiet=True)["weights_sha256"] == whole["weights_sha256"]
+    model = RewardModel.from_pretrained(job / "checkpoint")
+    assert weights_digest(model) == whole["weights_sha256"]
+    return model
+
+
 def learning(model):
     return {name for name, weight in model.named_parameters() if weight.requires_grad}
 
@@ -97,13 +109,7 @@ def test_a_run_with_adapters_exports_a_plain_model_and_goes_on_exactly(config, w
         evaluate_every=1,
     )
 
-    whole = train(write_job(run, "whole"), quiet=True)
-    job = write_job(run)
-    with pytest.raises(KeyboardInterrupt):
-        train(job, quiet=True, callbacks=[Stop()])
-    assert train(job, quiet=True)["weights_sha256"] == whole["weights_sha256"]
-    model = RewardModel.from_pretrained(job / "checkpoint")
-    assert weights_digest(model) == whole["weights_sha256"]
+    model = stopped_and_whole(run, write_job)
     assert not any("lora" in name for name in model.state_dict())
     start = RewardModel.create(config)
     moved = [
@@ -128,13 +134,7 @@ def test_special_tokens_learn_beside_adapters_and_no_other_embedding_does(config
         save_every=2,
         evaluate_every=1,
     )
-    whole = train(write_job(run, "whole"), quiet=True)
-    job = write_job(run)
-    with pytest.raises(KeyboardInterrupt):
-        train(job, quiet=True, callbacks=[Stop()])
-    assert train(job, quiet=True)["weights_sha256"] == whole["weights_sha256"]
-    start, after = RewardModel.create(run), RewardModel.from_pretrained(job / "checkpoint")
-    assert weights_digest(after) == whole["weights_sha256"]
+    start, after = RewardModel.create(run), stopped_and_whole(run, write_job)
     assert bool((start.head.inputs() != after.head.inputs()).all())
     tables = (model.backbone.base.get_input_embeddings().weight for model in (start, after))
     assert torch.equal(*tables)

@@ -34,7 +34,7 @@ def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("zero")
     inputs(folder)
     run = run_of(folder, "internvl3", STEPS)
-    job = job_of(folder, "alone", at(run, 0, "fp32", 1))
+    job = job_of(folder, "alone", at(run, 0, "fp32"))
     train(job, quiet=True)
     return folder, run, curve(job)
 
@@ -45,7 +45,7 @@ def world(tmp_path_factory):
 )
 def test_every_stage_on_one_or_two_processes_draws_the_same_curve(world, stage, processes):
     folder, run, alone = world
-    job = job_of(folder, f"{stage}_{processes}", at(run, stage, "fp32", processes))
+    job = job_of(folder, f"{stage}_{processes}", at(run, stage, "fp32"))
     together(job, processes)
     assert difference(alone, curve(job)) < 1e-5
     keys = [name for name in alone[-1] if name.startswith("validation_acc")]
@@ -53,9 +53,18 @@ def test_every_stage_on_one_or_two_processes_draws_the_same_curve(world, stage, 
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("stage", [0, 1])
+def test_in_bf16_a_run_learns_as_in_fp32_with_and_without_zero(world, stage):
+    folder, run, alone = world
+    job = job_of(folder, f"bf16_{stage}", at(run, stage, "bf16"))
+    together(job, 1)
+    assert difference(alone, curve(job)) < 0.01
+
+
+@pytest.mark.slow
 def test_killed_with_zero_3_a_run_goes_on_past_a_new_best_model_to_the_same_weights(world):
     folder, run, _ = world
-    run = at(replace(run, evaluate_every=LOOK), 3, "fp32", 1)
+    run = at(replace(run, evaluate_every=LOOK), 3, "fp32")
     calm, killed = job_of(folder, "calm", run), job_of(folder, "killed", run)
     state = killed / "states" / "00000002" / "state.json"
     whole = together(calm, 1)
@@ -67,7 +76,7 @@ def test_killed_with_zero_3_a_run_goes_on_past_a_new_best_model_to_the_same_weig
 @pytest.mark.slow
 def test_killed_on_two_processes_a_run_goes_on_alone_to_the_same_losses(world):
     folder, run, alone = world
-    job = job_of(folder, "two_to_one", at(run, 3, "fp32", 2))
+    job = job_of(folder, "two_to_one", at(run, 3, "fp32"))
     assert killed_at(job, 2, lambda: len(curve(job)) >= 3)
     assert [path.name for path in (job / "states").glob("*[0-9]")] == ["00000002"]
     together(job, 1)
@@ -77,7 +86,7 @@ def test_killed_on_two_processes_a_run_goes_on_alone_to_the_same_losses(world):
 @pytest.mark.slow
 def test_under_torchrun_a_killed_worker_ends_the_run_in_words_and_it_goes_on_after(world):
     folder, run, alone = world
-    job = job_of(folder, "torchrun", at(run, 0, "fp32", 2))
+    job = job_of(folder, "torchrun", at(run, 0, "fp32"))
     launch = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--standalone"]
     command = [sys.executable, "-W", "ignore", *launch, "-m", "training.run", str(job)]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)

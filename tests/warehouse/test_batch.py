@@ -320,7 +320,7 @@ print(json.dumps(said))
 def test_a_full_disk_leaves_nothing_half_done(store, tmp_path):
     fill(store)  # noqa: F821
     (tmp_path / "tests_batch_rows.py").write_text(ROWS)
-    limits = [300, 600, 900, 1200, 1600, 2000, 2500, 3000]
+    limits = [300, 600, 900, 1200, 1600, 2000, 2500, 3000, 3500, 4000, 5000]
     ran = subprocess.run(
         [sys.executable, "-c", FULL, str(tmp_path / "full"), *map(str, limits)],
         env=os.environ | {"PYTHONPATH": f"{tmp_path}:{Path.cwd()}"},

@@ -55,7 +55,7 @@ def read_head(folder: Path) -> Weights:
     head: Weights = {}
     for path in weight_files(folder):
         with safe_open(path, framework="pt") as file:
-            for name in file.keys():  # noqa: SIM118 -- no mapping: it has no iterator
+            for name in sorted(file.keys()):
                 if found := HEAD.fullmatch(name):
                     head[found[1]] = file.get_tensor(name)
     return head

@@ -106,8 +106,8 @@ def _queries(dimensions: int, hidden_size: int) -> nn.Parameter:
     return nn.Parameter(torch.randn(dimensions, hidden_size) * QUERY_STD)
 
 
-class QueryAttention(nn.MultiheadAttention):
-    """`nn.MultiheadAttention` for few queries: the same parameters and function, at less cost.
+class QueryAttention(nn.Module):
+    """`nn.MultiheadAttention` for few queries: its parameters and function, at less cost.
 
     No token's key or value is made: q . (K x + k) = (K^T q) . x + q . k, whose last term is the
     same for all tokens and falls out of the softmax; and as the weights w sum to 1, the mean of
@@ -115,7 +115,14 @@ class QueryAttention(nn.MultiheadAttention):
     Cost: O(S D H Q) for H heads instead of O(S D^2); nothing of size (S, D) is kept.
     """
 
-    def forward(self, query: Tensor, state: Tensor, padding: Tensor) -> Tensor:  # type: ignore[override]
+    def __init__(self, hidden_size: int, heads: int) -> None:
+        super().__init__()
+        whole = nn.MultiheadAttention(hidden_size, heads)
+        self.num_heads, self.head_dim = heads, hidden_size // heads
+        self.in_proj_weight, self.in_proj_bias = whole.in_proj_weight, whole.in_proj_bias
+        self.out_proj = whole.out_proj
+
+    def forward(self, query: Tensor, state: Tensor, padding: Tensor) -> Tensor:
         """(B, Q, D) queries to the tokens of a (B, S, D) state, padding (B, S): (B, Q, D)."""
         split = (self.num_heads, self.head_dim)  # H, E
         weights, biases = self.in_proj_weight.chunk(3), self.in_proj_bias.chunk(3)
@@ -128,7 +135,8 @@ class QueryAttention(nn.MultiheadAttention):
         shares = scores.softmax(dim=-1, dtype=_exact(scores)).to(scores.dtype)
         seen = torch.einsum("bqhs,bsd->bqhd", shares, state)
         found = torch.einsum("bqhd,hed->bqhe", seen, values).flatten(2) + biases[2]
-        return functional.linear(found, self.out_proj.weight, self.out_proj.bias)
+        given: Tensor = self.out_proj(found)
+        return given
 
 
 def _exact(tensor: Tensor) -> torch.dtype:
@@ -142,7 +150,7 @@ def _attention(hidden_size: int, heads: int) -> QueryAttention:
             f"head: {heads} attention heads do not divide the hidden size {hidden_size}; "
             "set head.heads to a divisor"
         )
-    return QueryAttention(hidden_size, heads, batch_first=True)
+    return QueryAttention(hidden_size, heads)
 
 
 def _reward_head(hidden_size: int, dimensions: int, dropout: float) -> nn.Sequential:

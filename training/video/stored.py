@@ -83,7 +83,7 @@ def read(target: Path) -> Tensors | None:
     """
     try:
         with safe_open(target, framework="pt") as file:
-            return {name: file.get_tensor(name).numpy() for name in file.keys()}  # noqa: SIM118
+            return {name: file.get_tensor(name).numpy() for name in sorted(file.keys())}
     except (FileNotFoundError, SafetensorError):
         return None
 

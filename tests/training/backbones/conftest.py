@@ -2,21 +2,9 @@
 
 import pytest
 
-from training.tiny import (
-    TinyShape,
-    build_tiny_internvl,
-    build_tiny_internvl3_5,
-    build_tiny_qwen2_5_vl,
-    build_tiny_qwen2_vl,
-)
+from training.tiny import BUILDERS, TinyShape
 
 SHAPE = TinyShape(image=16, patch=4, vision_hidden=16, vision_layers=2, hidden=32, layers=3)
-BUILDERS = {
-    "internvl3": build_tiny_internvl,
-    "internvl3.5": build_tiny_internvl3_5,
-    "qwen2-vl": build_tiny_qwen2_vl,
-    "qwen2.5-vl": build_tiny_qwen2_5_vl,
-}
 TEXTS = ("a red ball falls", "a blue square slides", "a star rises")
 
 
