@@ -10,7 +10,7 @@ import typer
 from flows.commands.common import DryRun, Json, settings_of
 
 if TYPE_CHECKING:
-    from flows.serving.build import Served
+    from flows.rewards_server.build import Served
     from flows.settings import Settings
 
 TOKEN_FILE = "serve.token"  # noqa: S105 -- a file's name
@@ -87,9 +87,9 @@ def serve(
         raise typer.BadParameter("--model and --checkpoint are two models; give one")
     settings = settings_of(context)
     from flows.console import say, show_json
-    from flows.serving import server
-    from flows.serving.build import Wanted, built
-    from flows.serving.guard import is_loopback, rules_for
+    from flows.rewards_server import server
+    from flows.rewards_server.build import Wanted, built
+    from flows.rewards_server.guard import is_loopback, rules_for
 
     file = token_file or (None if is_loopback(bind) else settings.home / TOKEN_FILE)
     roots = tuple(media_root) if media_root else settings.media_roots or (settings.media_root,)

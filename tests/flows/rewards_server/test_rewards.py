@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from flows.serving.worker import Full, Worker
+from flows.rewards_server.worker import Full, Worker
 from warehouse.errors import TrainingError
 
 NEW = {"video_path": "new.mp4", "prompt": "a cube"}

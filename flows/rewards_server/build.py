@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from flows.serving.app import make_app
-from flows.serving.guard import Guard, Rules
-from flows.serving.rewards import Rewarder
-from flows.serving.stored import Shelf, nothing
-from flows.serving.worker import Worker, scoring
+from flows.rewards_server.app import make_app
+from flows.rewards_server.guard import Guard, Rules
+from flows.rewards_server.rewards import Rewarder
+from flows.rewards_server.stored import Shelf, nothing
+from flows.rewards_server.worker import Worker, scoring
 from flows.train import newest_model
 from warehouse.errors import StoreError
 

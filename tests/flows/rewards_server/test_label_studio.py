@@ -10,7 +10,7 @@ import uvicorn
 
 from annotation.labeling import DEFAULT_DIMENSIONS, OBJECT
 from annotation.projects import ensure_project, item_tasks, score
-from flows.serving.server import Connection, address, listen
+from flows.rewards_server.server import Connection, address, listen
 
 
 def task(number, item):

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from annotation.media import inside, is_remote
+from flows.rewards_server.stored import Stored, is_same
+from flows.rewards_server.worker import Job, Worker, check_file
 from flows.score_journal import Key, Rewards
 from flows.score_output import standing
-from flows.serving.stored import Stored, is_same
-from flows.serving.worker import Job, Worker, check_file
 from warehouse.errors import PlatformError, TrainingError
 
 if TYPE_CHECKING:

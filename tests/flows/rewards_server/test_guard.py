@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from flows.serving.guard import Guard, rules_for
-from flows.serving.server import token_of
+from flows.rewards_server.guard import Guard, rules_for
+from flows.rewards_server.server import token_of
 from warehouse.errors import SettingsError
 
 HEALTH = "/health"

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from annotation.payload import ITEM_KEY
 from annotation.projects import score
 from flows.annotate import version_of
-from flows.serving.stored import Stored
+from flows.rewards_server.stored import Stored
 
 MOST_TASKS = 1000
 

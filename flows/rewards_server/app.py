@@ -13,11 +13,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from flows.annotate import version_of
-from flows.serving.guard import JSON, Guard, Refused, Rules, hints
-from flows.serving.label_studio import Predict, Setup, predictions
-from flows.serving.rewards import Batch, Rewarder
-from flows.serving.stored import Stored
-from flows.serving.worker import Full
+from flows.rewards_server.guard import JSON, Guard, Refused, Rules, hints
+from flows.rewards_server.label_studio import Predict, Setup, predictions
+from flows.rewards_server.rewards import Batch, Rewarder
+from flows.rewards_server.stored import Stored
+from flows.rewards_server.worker import Full
 
 Body = TypeVar("Body", bound=BaseModel)
 Look = Callable[[], Stored]

@@ -10,11 +10,11 @@ import httpx
 import numpy as np
 import pytest
 
-from flows.serving.app import make_app
-from flows.serving.guard import rules_for
-from flows.serving.rewards import Rewarder
-from flows.serving.stored import Stored
-from flows.serving.worker import Worker
+from flows.rewards_server.app import make_app
+from flows.rewards_server.guard import rules_for
+from flows.rewards_server.rewards import Rewarder
+from flows.rewards_server.stored import Stored
+from flows.rewards_server.worker import Worker
 from training.reference import Reference
 from warehouse.errors import TrainingError
 from warehouse.identity import prompt_id

@@ -12,7 +12,7 @@ from pathlib import Path
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from flows.serving.guard import App
+from flows.rewards_server.guard import App
 from warehouse.errors import SettingsError
 
 REQUEST_SECONDS = 10.0  # in which the first request of a connection has begun
