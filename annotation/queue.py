@@ -14,7 +14,7 @@ only the next few hundred tasks get a prediction of the version of the day.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from math import floor
 
@@ -36,7 +36,7 @@ DRAW_DIGITS = 12  # hex digits of a draw
 class QueueConfig:
     """How Label Studio's queue is ordered."""
 
-    random_share: float = 0.2
+    random_share: float = 0.1
     """Of the tasks served: items in random order, whatever is known of them. Agreement and pass
     rates measured on these alone hold for all items; the others were chosen for being hard."""
     seed: int = 0
@@ -151,22 +151,28 @@ def is_random(item: str, config: QueueConfig) -> bool:
     return draw(config.seed, item) < config.random_share
 
 
-def served_order(useful: Sequence[str], config: QueueConfig) -> list[str]:
+def served_order(
+    useful: Sequence[str], config: QueueConfig, again: Container[str] = ()
+) -> list[str]:
     """Items in the order in which they are to be served.
 
-    useful: items, most useful first. Those of the random share come by their draw, and so that any
-    beginning of the order holds their share of it.
+    useful: items that wait, most useful first. Those of the random share come by their draw, and so
+    that any beginning of the order holds their share of it.
+    again: items that had their usual labels and are asked once more, for being useful: they keep
+    that place, or the random share would be spent on the same few items.
 
     >>> names = [f"v{n}" for n in range(50)]
-    >>> order = served_order(names, QueueConfig(random_share=0.2))
-    >>> sorted(order) == sorted(names), [is_random(name, QueueConfig()) for name in order[:10]]
+    >>> config = QueueConfig(random_share=0.2)
+    >>> order = served_order(names, config)
+    >>> sorted(order) == sorted(names), [is_random(name, config) for name in order[:10]]
     (True, [False, False, False, False, True, False, False, False, False, True])
     """
     chance = sorted(
-        (item for item in useful if is_random(item, config)),
+        (item for item in useful if item not in again and is_random(item, config)),
         key=lambda item: (draw(config.seed, item), item),
     )
-    chosen = [item for item in useful if not is_random(item, config)]
+    drawn = set(chance)
+    chosen = [item for item in useful if item not in drawn]
     return list(_merged(chosen, chance, config.random_share))
 
 
@@ -178,16 +184,22 @@ def _merged(chosen: list[str], chance: list[str], share: float) -> Iterator[str]
         yield next(item for turn in turns for item in turn)
 
 
-def serve_next(client: Client, project: Project, order: Sequence[str], config: QueueConfig) -> Wave:
-    """Let Label Studio serve the open tasks of these items next; the same order is not sent twice.
+def serve_next(
+    client: Client, project: Project, useful: Sequence[str], config: QueueConfig
+) -> Wave:
+    """Let Label Studio serve the open tasks next, in `served_order`; the same is not sent twice.
+
+    useful: items, most useful first; those without an open task are passed over.
 
     The wave's predictions are empty and hidden; their score is the place, 0 first. Those of
     earlier waves are deleted.
     """
     tasks = tasks_by_item(client, project.id)
-    waiting = {task["id"] for task in tasks.values() if not task["is_labeled"]}
-    due = [tasks[item]["id"] for item in order if item in tasks]
-    wave = [task for task in due if task in waiting][: config.wave]
+    waiting = {item: task for item, task in tasks.items() if not task["is_labeled"]}
+    again = {i for i, task in waiting.items() if task["total_annotations"] >= project.overlap}
+    # The random share is one of what waits: what is done has left its places to others.
+    order = served_order([item for item in useful if item in waiting], config, again)
+    wave = [waiting[item]["id"] for item in order[: config.wave]]
     if not wave:
         return Wave(0, 0, len(waiting))
     version = NEXT + value_digest(wave)[:16]

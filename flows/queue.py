@@ -148,10 +148,9 @@ def serve_useful_first(settings: Settings, model: str | None = None) -> dict[int
         useful = settings.store.query("SELECT item_id FROM clips")["item_id"].to_pylist()
         useful.sort(key=lambda item: (queue.draw(queue_config(settings).seed, item), item))
     config = queue_config(settings)
-    order = queue.served_order(useful, config)
     with connect(settings) as client:
         return {
-            found.id: queue.serve_next(client, found, order, config)
+            found.id: queue.serve_next(client, found, useful, config)
             for found in projects_of(client)
         }
 

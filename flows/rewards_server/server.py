@@ -36,7 +36,7 @@ class Connection(H11Protocol):
 
 
 def listen(bind: str, port: int) -> socket.socket:
-    """A socket, bound; port 0: a free one.
+    """A socket that listens: who connects before the server runs waits. Port 0: a free one.
 
     Raises: SettingsError where it cannot be.
     """
@@ -45,6 +45,7 @@ def listen(bind: str, port: int) -> socket.socket:
         found = socket.socket(family, socket.SOCK_STREAM)
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind((bind, port))
+        found.listen(CONNECTIONS)
     except OSError as error:
         raise SettingsError(
             f"port {port} of {bind} cannot be had ({error.strerror}); name another with --port"

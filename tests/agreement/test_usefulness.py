@@ -72,7 +72,7 @@ def test_nobody_s_opinion_is_the_prior():
 
 def test_a_model_has_a_say_only_where_it_has_shown_that_it_knows_something():
     truth = np.tile([1, 0], 50)
-    right, everything = truth + np.random.default_rng(0).normal(0, 0.3, 100), np.full(100, True)
+    right, everything = truth + np.random.default_rng(0).normal(0, 0.15, 100), np.full(100, True)
     said = second_opinion(right, truth, everything)
     assert said[truth == 1].min() > 0.5 > said[truth == 0].max()
     noise = np.random.default_rng(1).normal(size=100)

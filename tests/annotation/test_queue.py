@@ -132,6 +132,11 @@ def test_the_random_part_is_the_same_whatever_is_useful():
     assert drawn(NAMES[:100]) == [name for name in drawn(NAMES) if name in NAMES[:100]]
 
 
+def test_what_had_its_labels_and_is_asked_again_uses_up_no_random_place():
+    again = {name for name in NAMES if is_random(name, QueueConfig())}
+    assert served_order(NAMES, QueueConfig(), again) == NAMES
+
+
 def test_the_chosen_part_keeps_the_useful_order():
     order = served_order(NAMES[::-1], QueueConfig())
     chosen = [name for name in order if not is_random(name, QueueConfig())]

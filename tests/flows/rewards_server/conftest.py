@@ -4,15 +4,18 @@ import asyncio
 import hashlib
 import shutil
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
+import uvicorn
 
 from flows.rewards_server.app import make_app
 from flows.rewards_server.guard import rules_for
 from flows.rewards_server.rewards import Rewarder
+from flows.rewards_server.server import Connection, address, listen
 from flows.rewards_server.stored import Stored
 from flows.rewards_server.worker import Worker
 from training.reference import Reference
@@ -84,8 +87,8 @@ def make(media, stored, reference, model):
     """A client of an app: call it with options of the rewarder and of the rules."""
     workers = []
 
-    def build(*, scoring=True, seconds=20.0, places=256, token=None, rules=None):
-        worker = Worker(model, places=places) if scoring else None
+    def build(*, scoring=True, score=model, seconds=20.0, places=256, token=None, rules=None):
+        worker = Worker(score, places=places) if scoring else None
         workers.extend([worker] if worker else [])
         rewarder = Rewarder((media,), worker, DIMENSIONS, reference, seconds)
         return Client(
@@ -95,6 +98,27 @@ def make(media, stored, reference, model):
     yield build
     for worker in workers:
         worker.close()
+
+
+@pytest.fixture
+def served():
+    """Function that serves an app on a socket of its own, for a block, and says its URL."""
+
+    @contextmanager
+    def serve(app):
+        listening = listen("127.0.0.1", 0)
+        config = uvicorn.Config(app, http=Connection, lifespan="off", log_config=None)
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            yield address(listening)
+        finally:
+            server.should_exit = True
+            thread.join(10)
+            listening.close()
+
+    return serve
 
 
 class Client:

@@ -1,16 +1,12 @@
 """The ML backend, asked as Label Studio asks, and by a real Label Studio."""
 
 import json
-import threading
 import uuid
-from contextlib import contextmanager
 
 import pytest
-import uvicorn
 
 from annotation.labeling import DEFAULT_DIMENSIONS, OBJECT
 from annotation.projects import ensure_project, item_tasks, score
-from flows.rewards_server.server import Connection, address, listen
 
 
 def task(number, item):
@@ -78,22 +74,8 @@ def test_what_happens_in_a_project_is_taken_note_of(make):
     assert make().post("/webhook", {"action": "ANNOTATION_CREATED"}).status_code == 200
 
 
-@contextmanager
-def served(app):
-    """URL of an app on a socket of its own, for the block."""
-    listening = listen("127.0.0.1", 0)
-    config = uvicorn.Config(app, http=Connection, lifespan="off", log_config=None)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-    thread.start()
-    yield address(listening)
-    server.should_exit = True
-    thread.join(10)
-    listening.close()
-
-
 @pytest.mark.server
-def test_a_real_label_studio_connects_and_stores_our_predictions(make, admin):
+def test_a_real_label_studio_connects_and_stores_our_predictions(make, served, admin):
     project = ensure_project(admin, str(uuid.uuid4()), "Backend", DEFAULT_DIMENSIONS, 1)
     data = [{"data": {"item_id": i, "prompt": "p", OBJECT: "x.mp4"}} for i in ("v1", "other")]
     admin.import_tasks(project.id, data)
