@@ -21,8 +21,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
-import httpx
 import numpy as np
 import psutil
 import pyarrow as pa
@@ -35,8 +35,10 @@ from warehouse.store import Store
 LIMIT_MS = 50.0
 MOST_REQUESTS = 20_000
 BATCH = 32
-CONNECTIONS = 64
+CONNECTIONS = 32
 DIMENSIONS = ("physical_plausibility", "semantic_alignment", "subject_deformity")
+REQUEST = "POST /rewards HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+Line = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 MODEL = "0123456789abcdef" * 4
 
 
@@ -102,21 +104,38 @@ def served(home: Path) -> Iterator[tuple[str, psutil.Process]]:
 
 async def measured(url: str, bodies: list[bytes], rate: float) -> np.ndarray:
     """Milliseconds from each request's due time to its answer: (N,)."""
-    limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
-    headers = {"Content-Type": "application/json"}
-    async with httpx.AsyncClient(base_url=url, limits=limits, headers=headers) as client:
-        begin = time.perf_counter() + 0.5
+    place = urlsplit(url)
+    opened = [await asyncio.open_connection(place.hostname, place.port) for _ in range(CONNECTIONS)]
+    idle = asyncio.Queue[Line]()  # in turn: the server closes one that asks nothing for long
+    for line in opened:
+        idle.put_nowait(line)
+    begin = time.perf_counter() + 0.5
 
-        async def one(number: int, body: bytes) -> float:
-            due = begin + number / rate
-            await asyncio.sleep(due - time.perf_counter())
-            answer = await client.post("/rewards", content=body)
-            took = 1000 * (time.perf_counter() - due)
-            assert answer.status_code == 200, answer.text
-            assert answer.json()["failed"] == 0
-            return took
+    async def one(number: int, body: bytes) -> float:
+        due = begin + number / rate
+        await asyncio.sleep(due - time.perf_counter())
+        line = await idle.get()
+        answer = await asked(line, body)
+        took = 1000 * (time.perf_counter() - due)
+        idle.put_nowait(line)
+        assert b'"failed":0' in answer, answer
+        return took
 
-        return np.array(await asyncio.gather(*(one(n, body) for n, body in enumerate(bodies))))
+    found = await asyncio.gather(*(one(number, body) for number, body in enumerate(bodies)))
+    for _, writer in opened:
+        writer.close()
+    return np.array(found)
+
+
+async def asked(line: Line, body: bytes) -> bytes:
+    """Body of an answer. By hand: a client library takes more CPU than the server."""
+    reader, writer = line
+    head = f"{REQUEST}Content-Length: {len(body)}\r\n\r\n"
+    writer.write(head.encode() + body)
+    answer = (await reader.readuntil(b"\r\n\r\n")).lower()
+    assert answer.startswith(b"http/1.1 200"), answer
+    length = answer.partition(b"content-length: ")[2].partition(b"\r\n")[0]
+    return await reader.readexactly(int(length))
 
 
 def bodies_of(items: int, batch: int, count: int) -> list[bytes]:
@@ -136,7 +155,9 @@ def main() -> int:
     parser.add_argument("--items", type=int, default=20_000)
     options = parser.parse_args()
     count = min(round(options.rate * options.seconds), MOST_REQUESTS)
-    lines = [f"{options.items} items stored, {options.rate:g} requests/s, {count} of each kind"]
+    load = psutil.getloadavg()[0]
+    lines = [f"load of the machine as it begins: {load:.1f} on {psutil.cpu_count()} CPUs"]
+    lines += [f"{options.items} items stored, {options.rate:g} requests/s, {count} of each kind"]
     worst = 0.0
     with tempfile.TemporaryDirectory(prefix="soli-serve-") as folder:
         fill(Store(Path(folder)), options.items)

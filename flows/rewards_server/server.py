@@ -41,8 +41,9 @@ def listen(bind: str, port: int) -> socket.socket:
     Raises: SettingsError where it cannot be.
     """
     try:
-        family = socket.getaddrinfo(bind, port, type=socket.SOCK_STREAM)[0][0]
-        found = socket.socket(family, socket.SOCK_STREAM)
+        # By its number: only then asyncio turns Nagle off, which holds an answer back for 40 ms.
+        family, kind, protocol = socket.getaddrinfo(bind, port, type=socket.SOCK_STREAM)[0][:3]
+        found = socket.socket(family, kind, protocol)
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind((bind, port))
         found.listen(CONNECTIONS)

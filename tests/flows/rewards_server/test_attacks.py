@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from flows.rewards_server.server import listen
 from training.video import FramePolicy, read_clip
 
 SECRET = "the content of another file"
@@ -93,6 +94,11 @@ def test_a_request_that_is_none_gets_a_4xx_and_the_server_lives_on(make, served,
             connection.sendall(sent)
             assert connection.recv(1000).startswith(b"HTTP/1.1 4")
         assert httpx.get(f"{url}/health").json()["status"] == "UP"
+
+
+def test_a_kept_connection_is_answered_without_nagle_s_delay():
+    with listen("127.0.0.1", 0) as listening:
+        assert listening.proto == socket.IPPROTO_TCP  # what asyncio looks at
 
 
 def test_forty_clients_at_once_each_get_their_own_answer(make, served, model):
