@@ -7,7 +7,7 @@ BIN := .venv/bin
 READY := .venv/.installed
 SERVER := .venv-labelstudio/.installed
 TEMPLATE := .cache/labelstudio-template/.ready
-BENCHMARKS := agreement intervals dawid_skene pairs pair_build pair_stream item_encodings export labels_view pull trace video_input web step spark doctor
+BENCHMARKS := agreement intervals dawid_skene pairs pair_build pair_stream item_encodings export labels_view pull trace video_input web step spark doctor serve
 TESTS ?=
 DEMO ?=
 
@@ -61,6 +61,7 @@ soak: $(READY) $(SERVER) $(TEMPLATE)
 	@$(BIN)/python -m soak.annotator_flags --write
 	@$(BIN)/python -m soak.suitability --write
 	@$(BIN)/python -m soak.canaries --write
+	@$(BIN)/python -m soak.active_order --write
 	@$(BIN)/python -m soak.paper_scale
 	@$(BIN)/python -m soak.zero --write
 

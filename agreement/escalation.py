@@ -131,7 +131,8 @@ def _open(consensus: pa.Table, given: pa.Table | None) -> pa.Table:
         return rows.append_column("labels", votes)
     counts = given.group_by(list(KEY)).aggregate([([], "count_all")])
     rows = consensus.select([*KEY, "p_pass"]).join(counts, keys=list(KEY)).sort_by(list(_up(KEY)))
-    return rows.rename_columns([*KEY, "p_pass", "labels"])
+    rows = rows.rename_columns([*KEY, "p_pass", "labels"])
+    return rows.set_column(3, "labels", pc.fill_null(rows["labels"], 0))
 
 
 def _ranked(rows: pa.Table, key: tuple[str, ...]) -> pa.Table:

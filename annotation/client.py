@@ -188,6 +188,19 @@ class Client(Connection):
         answer = self._mapping("POST", path, body=list(predictions))
         return self._number(answer, "created", path)
 
+    def model_versions(self, project_id: int) -> dict[str, int]:
+        """Predictions of a project by model version."""
+        path = f"api/projects/{project_id}/model-versions/"
+        found = self._mapping("GET", path)
+        if not all(type(count) is int for count in found.values()):
+            raise self._shape(path, "no counts by version")
+        return found
+
+    def delete_predictions(self, project_id: int, version: str) -> None:
+        """Delete the predictions of a model version."""
+        path = f"api/projects/{project_id}/model-versions/"
+        self.call("DELETE", path, body={"model_version": version})
+
     def _user(self, row: Any) -> User:
         try:
             return User.model_validate(row)

@@ -204,6 +204,11 @@ def _environment(home: Path, media_root: Path, url: str, secret: dict[str, str])
         "LABEL_STUDIO_LATEST_VERSION_CHECK": "false",
         "LABEL_STUDIO_SENTRY_DSN": "",
         "LABEL_STUDIO_FRONTEND_SENTRY_DSN": "",
+        # Without this Label Studio refuses a backend at an address of this machine, where ours
+        # (`soli serve`) is. The check keeps people of a shared server from asking local services
+        # through it; this one listens on 127.0.0.1 alone (HOST), so who reaches it reaches those
+        # anyway. It is set for the server that we start, never asked of another.
+        "ML_BLOCK_LOCAL_IP": "false",
         "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED": "true",
         "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(media_root.resolve()),
     }

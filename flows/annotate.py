@@ -351,9 +351,18 @@ def push_scores(settings: Settings, model: str | None = None) -> int:
         {"m": run["model_id"]},
     ).to_pylist()
     rewards = {str(row["item_id"]): float(row["reward"]) for row in rows}
-    version = f"soli-{run['model_id'][:12]}"
+    version = version_of(run["model_id"])
     with connect(settings) as client:
         return sum(
             push_predictions(client, project, rewards, version).made
             for project in projects_of(client)
         )
+
+
+def version_of(model_id: str) -> str:
+    """Name of a model in Label Studio.
+
+    >>> version_of("0123456789abcdef")
+    'soli-0123456789ab'
+    """
+    return f"soli-{model_id[:12]}"

@@ -21,6 +21,7 @@ from flows.commands import (
     ingest,
     pairs,
     score,
+    serve,
     trace,
     train,
     warehouse,
@@ -91,6 +92,7 @@ app.add_typer(agreement.consensus, name="consensus")
 app.add_typer(pairs.app, name="pairs")
 app.command("train")(train.train)
 app.command("score")(score.score)
+app.command("serve")(serve.serve)
 app.command("evaluate")(evaluate.evaluate)
 app.command("ablate")(ablate.ablate)
 app.command("canaries")(canaries.canaries)

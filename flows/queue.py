@@ -1,4 +1,4 @@
-"""The labelling queue, as agreement steers it: one more label where it tells most, or a pause."""
+"""The labelling queue, as agreement and the model steer it: what comes next, or a pause."""
 
 from __future__ import annotations
 
@@ -6,15 +6,31 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from agreement.escalation import escalation
+import pyarrow as pa
+
+from agreement.usefulness import Usefulness, usefulness
 from annotation import queue
+from annotation.queue import QueueConfig
 from flows.annotate import connect, projects_of
 from flows.choose import chosen_method
 from flows.measure import labels_of
-from flows.settings import Settings
+from flows.queue_words import why
+from flows.settings import Settings, owned
 from warehouse.errors import AgreementError
+from warehouse.store import Store
 
 Advance = Callable[[int, int], None]
+SHOWN = ("dimension", "p_pass", "q_pass", "labels", "information", "disagreement")
+CELLS = """
+SELECT item_id, prompt_id || ' ' || coalesce(generator, '') AS cell FROM clips ORDER BY item_id
+"""
+REWARDS = """
+SELECT item_id, dimension, reward, split FROM rewards WHERE model_id = $m
+ORDER BY item_id, dimension
+"""
+NEWEST_SCORED = """
+SELECT model_id FROM runs SEMI JOIN scores USING (model_id) ORDER BY observed_at DESC LIMIT 1
+"""
 
 
 @dataclass(frozen=True)
@@ -22,15 +38,24 @@ class Queue:
     """Items that deserve one more label, and what Label Studio made of them."""
 
     items: list[dict[str, Any]]
-    """rank, item_id, information (bits over all dimensions), and labels: per dimension P(pass),
-    labels given and information."""
+    """rank, item_id, usefulness, information (bits over all dimensions), coverage, why (in words),
+    and labels: per dimension P(pass) by people and by the model, labels given, information and
+    disagreement."""
     asked: dict[int, queue.Asked] = field(default_factory=dict)
     """Project id -> what came of asking; empty where nothing was pushed."""
 
 
-def most_wanted(settings: Settings, *, limit: int, most_labels: int | None) -> list[dict[str, Any]]:
-    """Items by what one more label is expected to tell, most first; 0 bits are left out.
+def queue_config(settings: Settings) -> QueueConfig:
+    """The section `queue`."""
+    return owned(QueueConfig, "queue", settings.queue)
 
+
+def found_useful(
+    settings: Settings, *, model: str | None = None, most_labels: int | None = None
+) -> Usefulness:
+    """What a look at each item is worth, from the newest agreement and consensus.
+
+    model: id of the model that has a say; None: the newest that has scored, if there is one.
     Raises: AgreementError where agreement or a consensus is missing.
     """
     store = settings.store
@@ -45,13 +70,43 @@ def most_wanted(settings: Settings, *, limit: int, most_labels: int | None) -> l
             "the queue needs agreement and a consensus; run `soli agreement report` and"
             " `soli consensus build` first"
         )
-    found = escalation(consensus, annotators, labels, most_labels)
+    cells, rewards = store.query(CELLS), _rewards(store, model)
+    return usefulness(consensus, annotators, cells, rewards, given=labels, most_labels=most_labels)
+
+
+def _rewards(store: Store, model: str | None) -> pa.Table | None:
+    if model is None:
+        newest = store.query(NEWEST_SCORED)["model_id"].to_pylist()
+        if not newest:
+            return None
+        model = newest[0]
+    return store.query(REWARDS, {"m": model})
+
+
+def most_wanted(
+    settings: Settings, *, limit: int, most_labels: int | None, fresh: bool = False
+) -> list[dict[str, Any]]:
+    """Items by what one more label is worth, most first; what tells nothing is left out.
+
+    fresh: items that nobody has judged yet, instead of those that have labels.
+    Raises: AgreementError where agreement or a consensus is missing.
+    """
+    found = found_useful(settings, most_labels=most_labels)
     parts: dict[str, list[dict[str, Any]]] = {}
     for row in found.labels.to_pylist():
-        part = {name: row[name] for name in ("dimension", "p_pass", "labels", "information")}
-        parts.setdefault(row["item_id"], []).append(part)
-    ranked = [row for row in found.items.slice(0, limit).to_pylist() if row["information"] > 0]
-    return [{**row, "labels": parts[row["item_id"]]} for row in ranked]
+        parts.setdefault(row["item_id"], []).append({name: row[name] for name in SHOWN})
+    config = queue_config(settings)
+    ranked: list[dict[str, Any]] = []
+    for row in found.items.to_pylist():
+        labels = sorted(
+            parts[row["item_id"]], key=lambda part: (-part["information"], part["dimension"])
+        )
+        if row["usefulness"] > 0 and fresh != any(part["labels"] for part in labels):
+            reason = why(row, labels, chance=queue.is_random(row["item_id"], config))
+            ranked.append({**row, "rank": len(ranked) + 1, "why": reason, "labels": labels})
+        if len(ranked) == limit:
+            break
+    return ranked
 
 
 def ask_for_more(
@@ -59,6 +114,7 @@ def ask_for_more(
     *,
     limit: int,
     most_labels: int | None = None,
+    fresh: bool = False,
     push: bool = False,
     project: int | None = None,
     progress: Advance = lambda _done, _all: None,
@@ -66,9 +122,10 @@ def ask_for_more(
     """The items that deserve one more label; with `push`, Label Studio serves them next.
 
     limit: at most so many items. most_labels: a label of an item and dimension that has so many
-        is worth nothing. project: id on the server; None: every project of Soli.
+        is worth nothing. fresh: items that nobody has judged yet. project: id on the server; None:
+        every project of Soli.
     """
-    items = most_wanted(settings, limit=limit, most_labels=most_labels)
+    items = most_wanted(settings, limit=limit, most_labels=most_labels, fresh=fresh)
     if not push or not items:
         return Queue(items)
     names = [row["item_id"] for row in items]
@@ -78,6 +135,24 @@ def ask_for_more(
             for found in projects_of(client, project)
         }
     return Queue(items, asked)
+
+
+def serve_useful_first(settings: Settings, model: str | None = None) -> dict[int, queue.Wave]:
+    """Put the tasks that wait for labels in order, in every project of Soli; by project id.
+
+    Where agreement or a consensus is missing, all of them come in random order.
+    """
+    try:
+        useful = found_useful(settings, model=model).items["item_id"].to_pylist()
+    except AgreementError:
+        useful = settings.store.query("SELECT item_id FROM clips")["item_id"].to_pylist()
+        useful.sort(key=lambda item: (queue.draw(queue_config(settings).seed, item), item))
+    config = queue_config(settings)
+    with connect(settings) as client:
+        return {
+            found.id: queue.serve_next(client, found, useful, config)
+            for found in projects_of(client)
+        }
 
 
 def pause(settings: Settings, reason: str, project: int | None = None) -> dict[int, bool]:

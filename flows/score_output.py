@@ -38,16 +38,22 @@ SCORED = pa.schema(
 
 def row_of(entry: Entry, dimension: str, reward: float, reference: Reference | None) -> Row:
     """A row of SCORED; without a reference, nothing is said of the reward's standing."""
-    spread = reference.dimensions.get(dimension) if reference else None
-    standardised = float(spread.standardised(reward)) if spread and spread.std else None
     return {
         "line": entry.line,
         "item_id": entry.item_id,
         "path": entry.path,
         "prompt": entry.prompt,
         "dimension": dimension,
+        **standing(dimension, reward, reference),
+    }
+
+
+def standing(dimension: str, reward: float, reference: Reference | None) -> Row:
+    """A reward, and where it stands among the reference's: None where there is none."""
+    spread = reference.dimensions.get(dimension) if reference else None
+    return {
         "reward": reward,
-        "standardised": standardised,
+        "standardised": float(spread.standardised(reward)) if spread and spread.std else None,
         "percentile": float(spread.percentile(reward)) if spread else None,
     }
 

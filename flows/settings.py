@@ -68,6 +68,7 @@ class Settings(BaseSettings):
     comparisons: dict[str, Any] = Field(default_factory=dict)
     consensus: dict[str, Any] = Field(default_factory=dict)
     gates: tuple[dict[str, Any], ...] = ()
+    queue: dict[str, Any] = Field(default_factory=dict)
     pairs: dict[str, Any] = Field(default_factory=dict)
     frame_cache_gb: float | None = Field(None, gt=0)
     log_json: bool = False

@@ -21,6 +21,7 @@ from agreement.statistics import RATIOS
 from agreement.suitability import SuitabilityConfig
 from annotation.comparisons import ComparisonConfig
 from annotation.labeling import DEFAULT_DIMENSIONS, HOTKEYS, Dimension
+from annotation.queue import QueueConfig
 from flows.__main__ import run
 from flows.cli import app
 from flows.ingest import Ingested
@@ -212,6 +213,7 @@ def plain(value):
         ("comparisons", ComparisonConfig),
         ("consensus", ConsensusRule),
         ("gates", GateRule),
+        ("queue", QueueConfig),
     ],
 )
 def test_the_settings_file_shows_every_field_at_its_default(section_name, owner):

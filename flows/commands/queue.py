@@ -20,6 +20,9 @@ def queue(
         int | None,
         typer.Option(min=1, help="Leave out what has so many labels (default: no limit)."),
     ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="List items that nobody has judged yet instead.")
+    ] = False,
     push: Annotated[
         bool, typer.Option("--push", help="Let Label Studio serve these items next.")
     ] = False,
@@ -31,15 +34,17 @@ def queue(
 ) -> None:
     """List the items that deserve one more label, and why; --push asks for it.
 
-    Ranked by the information that one more label is expected to give about the item's truth, in
-    bits, summed over dimensions: it is high where P(pass) is near 1/2 and annotators are good. With
-    --push, each item of the list that has all its labels is served once more, to somebody who has
-    not judged it, before tasks without labels. Pushed again, it is not asked twice.
+    Ranked by uncertainty x disagreement x coverage: the bits that one more label is expected to
+    tell, more where the newest model contradicts people, less where the prompt's other clips have
+    labels. With --push, each item of the list that has all its labels is served once more, to
+    somebody who has not judged it, before tasks without labels. Pushed again, it is not asked
+    twice. `soli score --push` puts the tasks that wait for their first labels in this order.
 
     \b
     Examples:
       soli annotate queue
       soli annotate queue --limit 50 --most-labels 6 --push
+      soli annotate queue --fresh
       soli annotate queue --push --dry-run
       soli annotate queue --json
     """
@@ -51,6 +56,7 @@ def queue(
             settings_of(context),
             limit=limit,
             most_labels=most_labels,
+            fresh=fresh,
             push=push and not dry_run,
             project=project,
             progress=advance,
@@ -62,15 +68,27 @@ def queue(
 
 
 def _show(found: Queue) -> None:
-    from flows.console import say, show_rows
+    from flows.console import say, show_rows, visible
 
     rows = [
-        {"rank": item["rank"], "item_id": item["item_id"], "bits": item["information"], **part}
+        {
+            "rank": item["rank"],
+            "item_id": item["item_id"],
+            "usefulness": item["usefulness"],
+            "bits": item["information"],
+            "model": part["q_pass"],
+            **part,
+        }
         for item in found.items
         for part in item["labels"]
     ]
-    columns = ("rank", "item_id", "bits", "dimension", "p_pass", "labels", "information")
+    columns = (
+        "rank", "item_id", "usefulness", "bits", "dimension", "p_pass", "model", "labels",
+        "information",
+    )  # fmt: skip
     show_rows(rows, columns, "One more label tells most about")
+    for item in found.items:
+        typer.echo(visible(f"{item['rank']}. {item['item_id']}: {item['why']}"))
     for project, asked in found.asked.items():
         say(
             f"project {project}: {asked.asked} items are served again, {asked.waiting} wait for a"

@@ -89,7 +89,8 @@ def score(
     """Give every item of the warehouse a reward in each dimension, or every video of a list.
 
     Of the warehouse: items that the model scored before keep their rewards; --push tells Label
-    Studio, where predictions are hidden from annotators; --out writes all rewards of the model.
+    Studio, where predictions are hidden from annotators, and lets it serve the tasks that wait for
+    labels by what a look at them is worth; --out writes all rewards of the model.
 
     Of a list or folder: nothing goes into the warehouse. FILE holds a row for each entry and
     dimension, with the raw reward, its distance from the reference's mean in standard deviations,
@@ -250,6 +251,7 @@ def _warehouse(
 ) -> None:
     from flows.annotate import push_scores
     from flows.console import progress, say, show_json, show_rows
+    from flows.queue import serve_useful_first
     from flows.score import refer, write_scores
     from flows.score import score as run
     from flows.score_output import writer_of
@@ -282,7 +284,13 @@ def _warehouse(
         "not scored": len(unreadable),
         "predictions": push_scores(settings, row["model_id"]) if push else 0,
     }
+    waves = serve_useful_first(settings, row["model_id"]) if push else {}
     if json:
-        show_json(result | {"not scored": unreadable})
-    else:
-        show_rows([result], list(result))
+        show_json(result | {"not scored": unreadable, "queue": waves})
+        return
+    show_rows([result], list(result))
+    for project, wave in waves.items():
+        say(
+            f"project {project}: {wave.tasks} of {wave.open} tasks that wait for labels are served"
+            " first, the most useful before the others"
+        )

@@ -41,8 +41,9 @@ def connected(small, label_studio):
 @pytest.mark.slow
 def test_open_items_come_first_with_what_is_known_of_each_dimension(small):
     found = most_wanted(small, limit=5, most_labels=None)
-    bits = [row["information"] for row in found]
-    assert bits == sorted(bits, reverse=True)
+    worth = [row["usefulness"] for row in found]
+    assert worth == sorted(worth, reverse=True)
+    assert all("bits about" in row["why"] for row in found)
     assert [row["rank"] for row in found] == [1, 2, 3, 4, 5]
     for row in found:
         assert row["information"] == pytest.approx(
@@ -104,4 +105,23 @@ def test_the_command_lists_each_dimension_of_an_item(soli, small):
     assert [len(row["labels"]) for row in found["items"]] == [3, 3]
     code, out, _ = soli("annotate", "queue", "--limit", "2")
     assert code == 0
-    assert out.count(found["items"][0]["item_id"]) == 3
+    first = found["items"][0]
+    assert out.count(first["item_id"]) == 4  # a row a dimension, and why
+    assert f"1. {first['item_id']}: {first['why']}" in out
+
+
+@pytest.mark.slow
+def test_items_that_nobody_has_judged_are_listed_apart(small):
+    import pyarrow as pa
+
+    from warehouse.contracts import OBSERVED_AT, TABLES
+
+    store = small.store
+    schema = pa.schema([f for f in TABLES["items"].schema if f.name != OBSERVED_AT.name])
+    new = store.read("items").select(schema.names).slice(0, 1).to_pylist()[0]
+    store.append("items", pa.Table.from_pylist([new | {"item_id": "fresh"}], schema))
+    (found,) = most_wanted(small, limit=5, most_labels=None, fresh=True)
+    assert found["item_id"] == "fresh"
+    assert found["why"].startswith("nobody has judged it")
+    labelled = most_wanted(small, limit=1000, most_labels=None)
+    assert "fresh" not in {row["item_id"] for row in labelled}
