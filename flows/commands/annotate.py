@@ -88,7 +88,7 @@ def create(
     \b
     Examples:
       soli annotate project create --title "Batch 7"
-      soli annotate project create --dry-run   prints the labelling configuration
+      soli annotate project create --dry-run   # prints the labelling configuration
     """
     from annotation.labeling import labeling_config
     from flows.annotate import connect, create_project, template_of

@@ -41,8 +41,8 @@ def forget(
     \b
     Examples:
       soli forget clip_0007 --dry-run
-      soli forget ann@studio.example           the annotator of this e-mail
-      soli forget --finish                     after a crash
+      soli forget ann@studio.example           # the annotator of this e-mail
+      soli forget --finish                     # after a crash
     """
     from flows.console import say, show_json
     from flows.forget import forget as carry_out

@@ -55,7 +55,7 @@ def ingest(
 
     \b
     Examples:
-      soli ingest                              every project that Soli made on the server
+      soli ingest                              # every project that Soli made on the server
       soli ingest --project 3 --full
       soli ingest --export project-3.json
       soli ingest --export birds.json --dimension is_indigo_bunting --json

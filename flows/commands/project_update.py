@@ -34,9 +34,9 @@ def update(
     \b
     Examples:
       soli annotate project update --project 1
-      soli annotate project update --project 1 --dry-run   what it would change
+      soli annotate project update --project 1 --dry-run   # what it would change
       soli annotate project update --project 3
-      soli annotate project update --project 5 --new-source   5 was duplicated in Label Studio
+      soli annotate project update --project 5 --new-source   # 5 was duplicated in Label Studio
     """
     from flows.annotate import connect
     from flows.console import progress, show_json

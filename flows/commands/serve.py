@@ -77,8 +77,8 @@ def serve(
 
     \b
     Examples:
-      soli serve                                       stored rewards of the newest model
-      soli serve --model latest --media-root samples/  and the model for what is not stored
+      soli serve                                       # stored rewards of the newest model
+      soli serve --model latest --media-root samples/  # and the model for what is not stored
       soli serve --checkpoint model/ --media-root /data/samples --port 8091
       soli serve --bind 0.0.0.0 --allow-host trainer-1 --token-file serve.token
       soli serve --model latest --dry-run

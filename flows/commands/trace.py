@@ -33,10 +33,10 @@ def trace(
     \b
     Examples:
       soli trace latest:clip_0007
-      soli trace 3f2a                          a model by the start of its id
-      soli trace ANNOTATOR_ID                  what somebody's labels went into
-      soli trace clip_0007                     and an item's
-      soli trace label:1203/subject_deformity  and a single label
+      soli trace 3f2a                          # a model by the start of its id
+      soli trace ANNOTATOR_ID                  # what somebody's labels went into
+      soli trace clip_0007                     # and an item's
+      soli trace label:1203/subject_deformity  # and a single label
     """
     from flows.console import show_json, visible
     from flows.trace import resolve

@@ -84,7 +84,7 @@ def test_in_an_empty_home_every_command_ends_with_one_line_and_the_next_step(
     [
         (["pairs", "stats", "ffff"], "no pair set 'ffff'"),
         (["evaluate", "--model", "ffff"], "no model 'ffff'; there is 0123456789abcdef"),
-        (["trace", "nobody"], "no model, annotator or checkpoint 'nobody'"),
+        (["trace", "nobody"], "no model, annotator, item or checkpoint 'nobody'"),
         (["trace", "latest:clip_999"], "no reward for item 'clip_999'"),
         (["warehouse", "open", "-q", "FROM nonsense"], "nonsense"),
         (["warehouse", "open", "-q", "DROP VIEW labels"], "read-only"),

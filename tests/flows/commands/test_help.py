@@ -26,6 +26,7 @@ ONLY_READS = {
     "agreement compare",
     "agreement verify",
     "annotate project check",
+    "doctor",
     "pairs diff",
     "pairs plan",
     "pairs stats",
@@ -34,6 +35,7 @@ ONLY_READS = {
     "warehouse open",
     "warehouse quarantine list",
     "warehouse quarantine show",
+    "warehouse ui",
     "warehouse verify",
 }
 
