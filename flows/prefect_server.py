@@ -49,9 +49,6 @@ def recorded() -> Iterator[None]:
     except Exception as error:  # Prefect has many words for it, a bare RuntimeError among them
         if not is_named() or away() is None:
             raise
-        logging.getLogger(
-            "prefect._internal.concurrency"
-        ).disabled = True  # it would have the last word
         raise SettingsError(
             f"the Prefect server at PREFECT_API_URL went away ({type(error).__name__}); what was"
             " committed stays: start the server, and run the same again"
