@@ -90,9 +90,13 @@ def settings(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def soli(capsys, settings):
+def soli(capsys, settings, monkeypatch):
     """Run a command line in the home; returns exit code, stdout and stderr."""
     from flows.__main__ import run
+
+    for name in {"SOLI_HOME", "SOLI_LOG_JSON"} - os.environ.keys():  # commands set them
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)  # as it will be after the test
 
     def call(*arguments):
         code = run(["--home", str(settings.home), *map(str, arguments)])

@@ -6,6 +6,7 @@ import os
 import shutil
 import threading
 import tomllib
+from datetime import UTC, datetime
 
 import httpx
 import psutil
@@ -332,6 +333,7 @@ def test_neither_log_lines_nor_prefect_hold_secrets_people_or_media_after_a_whol
     monkeypatch.setenv("SOLI_HOME", str(settings.home))
     export = export(tasks)
     before = {found["id"] for found in ask("/artifacts/filter")}
+    began = datetime.now(UTC)
     commands = (
         (0, "ingest", "--export", export),
         (1, "ingest", "--export", export.with_name("Annabella11's-bella11@private.example.json")),
@@ -353,7 +355,10 @@ def test_neither_log_lines_nor_prefect_hold_secrets_people_or_media_after_a_whol
         assert not [word for word in PRIVATE if word in said], command
     made = [found for found in ask("/artifacts/filter") if found["id"] not in before]
     assert {"soli-measure", "soli-pairs", "soli-card"} <= {found["key"] for found in made}
-    kept = json.dumps([made, ask("/flow_runs/filter"), ask("/logs/filter")])
+    runs = ask("/flow_runs/filter", flow_runs={"start_time": {"after_": began.isoformat()}})
+    assert len(runs) >= 4
+    ids = [run["id"] for run in runs]
+    kept = json.dumps([made, runs, ask("/logs/filter", logs={"flow_run_id": {"any_": ids}})])
     assert not [word for word in PRIVATE if word in kept]
 
 
