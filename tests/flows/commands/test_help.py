@@ -33,6 +33,7 @@ ONLY_READS = {
     "warehouse open",
     "warehouse quarantine list",
     "warehouse quarantine show",
+    "warehouse ui",
     "warehouse verify",
 }
 
