@@ -83,17 +83,23 @@ class JsonLines(io.TextIOBase):
         """Write one object."""
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = {"time": now, "level": level, "event": event}
-        if message:
-            line["message"] = redacted(message, self.known)
-        self.stream.write(json.dumps(line | safe(fields, self.known), ensure_ascii=False) + "\n")
+        self._tell(line | ({"message": message} if message else {}) | dict(fields))
+
+    def _tell(self, line: Mapping[str, Any]) -> None:
+        self.stream.write(json.dumps(safe(line, self.known), ensure_ascii=False) + "\n")
         self.stream.flush()
 
     def write(self, text: str) -> int:
-        """Tell the lines that others write, each as it is complete."""
+        """Tell the lines that others write, each as it is complete.
+
+        What a process of ours tells is an object already, and stays the one it is.
+        """
         *lines, self._begun = (self._begun + text).split("\n")
-        for line in lines:
-            if line.strip():
-                self.record("info", "output", line.strip(), {})
+        for line in filter(None, map(str.strip, lines)):
+            if told := _object(line):
+                self._tell(told)
+            else:
+                self.record("info", "output", line, {})
         return len(text)
 
     def writable(self) -> bool:
@@ -103,6 +109,20 @@ class JsonLines(io.TextIOBase):
     def end(self) -> None:
         """Tell what was begun."""
         self.write("\n")
+
+
+def _object(line: str) -> dict[str, Any] | None:
+    """The object that a log line is, where it is one.
+
+    >>> _object('{"time": "2026-01-02T10:00:00.000+00:00", "level": "info", "event": "a"}')["event"]
+    'a'
+    >>> _object('{"time": 3}') or _object("[1]") or _object("plain words")
+    """
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and {"time", "level", "event"} <= found.keys() else None
 
 
 def machine() -> JsonLines | None:

@@ -7,9 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from prefect import flow, task
+from prefect import flow
 from prefect.artifacts import create_table_artifact
-from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from pydantic import Field
 
@@ -17,7 +16,7 @@ from annotation.client import Client, Project
 from annotation.transport import Unreachable
 from flows import annotate
 from flows.console import progress, say
-from flows.flow_run import failed, now, running, step
+from flows.flow_run import failed, now, running, step, whole
 from flows.ingest import Ingested
 from flows.settings import Settings
 from warehouse.errors import PlatformError
@@ -55,17 +54,22 @@ def worth_again(_task: object, run: Any, state: Any) -> bool:
     again = isinstance(state.data, Unreachable)
     left = len(RETRY_SECONDS) - max(run.run_count - 1, 0)
     if again and left > 0:
-        say(f"{now()} {state.data}; tried again, {left} times at most", "ingest.retry", left=left)
+        say(
+            f"{now()} {whole(state.data)}; tried again, {left} times at most",
+            "ingest.retry",
+            left=left,
+        )
     return again
 
 
-network: Callable[..., Any] = task(
-    cache_policy=NO_CACHE,
-    persist_result=False,
-    retries=len(RETRY_SECONDS),
-    retry_delay_seconds=RETRY_SECONDS,
-    retry_condition_fn=worth_again,
-)
+def network(work: Callable[..., Any]) -> Any:
+    """A step that is tried again where the network or the server failed."""
+    return step(
+        work,
+        retries=len(RETRY_SECONDS),
+        retry_delay_seconds=RETRY_SECONDS,
+        retry_condition_fn=worth_again,
+    )
 
 
 @network

@@ -95,6 +95,13 @@ def test_what_others_write_piece_by_piece_is_one_object_a_line(machine):
     assert [line["message"] for line in lines] == ["half a line", "and another"]
 
 
+def test_an_object_that_a_process_of_ours_wrote_stays_the_one_it_is(machine):
+    child = {"time": "2026-01-02T10:00:00.000+00:00", "level": "info", "event": "ingest.pulled"}
+    with machine() as lines:
+        sys.stderr.write(json.dumps({**child, "message": "of Annabella", "new": 3}) + "\n")
+    assert lines == [{**child, "message": "of …", "new": 3}]
+
+
 def test_every_line_of_a_command_is_an_object_and_says_how_it_ended(soli, capsys):
     from flows.__main__ import run
 

@@ -358,7 +358,10 @@ def test_neither_log_lines_nor_prefect_hold_secrets_people_or_media_after_a_whol
     runs = ask("/flow_runs/filter", flow_runs={"start_time": {"after_": began.isoformat()}})
     assert len(runs) >= 4
     ids = [run["id"] for run in runs]
-    kept = json.dumps([made, runs, ask("/logs/filter", logs={"flow_run_id": {"any_": ids}})])
+    steps = ask("/task_runs/filter", flow_runs={"id": {"any_": ids}})
+    said = ask("/logs/filter", logs={"flow_run_id": {"any_": ids}})
+    assert any("Traceback" in line["message"] for line in said)
+    kept = json.dumps([made, runs, steps, said])
     assert not [word for word in PRIVATE if word in kept]
 
 

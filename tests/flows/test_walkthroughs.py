@@ -24,7 +24,7 @@ VARIES = (  # by machine and moment
     (r"127\.0\.0\.1:\d+", "SERVER"),
     (r"process \d+", "process"),
     (r"[-+]?\d+\.\d+(e-?\d+)?", "NUMBER"),
-    (r"annotation \d+", "annotation"),  # in the order of random ids
+    (r"\blabel:\d+/", "label:/"),  # in the order of random ids
     (r"─+", "─"),
     (r"\s+", " "),
     (r"(seen 0 none 0 0 0) \d+ ?$", r"\1 NUMBER"),  # whole seconds of a pull
