@@ -30,20 +30,20 @@ MediaRoots = Annotated[
         " the settings).",
     ),
 ]
-Bind = Annotated[
-    str, typer.Option(help="Address to listen on; another than 127.0.0.1 needs a token.")
+Host = Annotated[
+    str, typer.Option(help="Address to listen on; a token is asked for on any but loopback.")
 ]
-Port = Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")]
 TokenFile = Annotated[
     Path | None,
     typer.Option(
         help="File of the token that requests must carry, made where there is none (default:"
-        " HOME/serve.token where bound elsewhere than 127.0.0.1, else no token)."
+        " HOME/serve.token where others can reach the server, else no token)."
     ),
 ]
-AllowHost = Annotated[
+Name = Annotated[
     list[str] | None,
-    typer.Option("--allow-host", help="Another name that requests may call the server by."),
+    typer.Option(help="A further host name that requests may come under; repeat for several."),
 ]
 Places = Annotated[int, typer.Option("--queue", min=1, help="Videos that may wait for the model.")]
 Timeout = Annotated[float, typer.Option(min=1, help="Seconds that a batch waits for the model.")]
@@ -58,10 +58,10 @@ def serve(
     model: Model = None,
     checkpoint: Checkpoint = None,
     media_root: MediaRoots = None,
-    bind: Bind = "127.0.0.1",
+    host: Host = "127.0.0.1",
     port: Port = 8090,
     token_file: TokenFile = None,
-    allow_host: AllowHost = None,
+    name: Name = None,
     places: Places = 256,
     timeout: Timeout = 120,
     device: Device = "auto",
@@ -80,36 +80,39 @@ def serve(
       soli serve                                       # stored rewards of the newest model
       soli serve --model latest --media-root samples/  # and the model for what is not stored
       soli serve --checkpoint model/ --media-root /data/samples --port 8091
-      soli serve --bind 0.0.0.0 --allow-host trainer-1 --token-file serve.token
+      soli serve --host 0.0.0.0 --name trainer-1 --token-file serve.token
       soli serve --model latest --dry-run
     """
     if model and checkpoint:
         raise typer.BadParameter("--model and --checkpoint are two models; give one")
     settings = settings_of(context)
     from flows.console import say, show_json
+    from flows.listening import is_loopback, listen, place_of, token_of, url_of
     from flows.rewards_server import server
     from flows.rewards_server.build import Wanted, built
-    from flows.rewards_server.guard import is_loopback, rules_for
+    from flows.rewards_server.guard import rules_for
 
-    file = token_file or (None if is_loopback(bind) else settings.home / TOKEN_FILE)
     roots = tuple(media_root) if media_root else settings.media_roots or (settings.media_root,)
-    token = ("0" * 16 if dry_run else server.token_of(file)) if file else None
-    rules = rules_for(bind, tuple(allow_host or ()), token)
     wanted = Wanted(model, checkpoint, roots, device, places, timeout)
-    with built(settings, wanted, rules) as served, server.listen(bind, port) as listening:
-        url = server.address(listening)
-        facts = _facts(served, url, file, settings)
+    with listen(host, port) as listening:
+        address, _ = place_of(listening)
+        file = token_file or (None if is_loopback(address) else settings.home / TOKEN_FILE)
+        token = ("0" * 16 if dry_run else token_of(file)) if file else None
+        rules = rules_for(address, tuple(name or ()), token)
+        with built(settings, wanted, rules) as served:
+            url = url_of(listening)
+            facts = _facts(served, url, file, settings)
 
-        def ready() -> None:
-            if json or dry_run:
-                show_json(facts)
+            def ready() -> None:
+                if json or dry_run:
+                    show_json(facts)
+                else:
+                    say(_words(served, url, file))
+
+            if dry_run:
+                ready()
             else:
-                say(_words(served, url, file))
-
-        if dry_run:
-            ready()
-        else:
-            server.run(served.app, listening, ready)
+                server.run(served.app, listening, ready)
 
 
 def _facts(

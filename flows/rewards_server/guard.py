@@ -17,6 +17,7 @@ from typing import Any
 
 import orjson
 
+from flows.listening import is_loopback
 from warehouse.errors import PlatformError, SettingsError
 
 Message = MutableMapping[str, Any]
@@ -106,7 +107,7 @@ class Guard:
         if host not in self._rules.hosts:
             raise Refused(
                 HTTPStatus.MISDIRECTED_REQUEST,
-                f"Host {host[:80]!r} is no name of this server; start it with --allow-host",
+                f"Host {host[:80]!r} is no name of this server; start it with --name",
             )
         if self._rules.token and not is_token(headers.get(b"authorization", ""), self._rules.token):
             raise Refused(
@@ -123,8 +124,8 @@ class Guard:
             )
 
 
-def rules_for(bind: str, names: tuple[str, ...] = (), token: str | None = None) -> Rules:
-    """Rules of a server bound to an address.
+def rules_for(address: str, names: tuple[str, ...] = (), token: str | None = None) -> Rules:
+    """Rules of a server bound to an address, which is a number.
 
     names: further host names it is called by.
     Raises: SettingsError where others could reach it and it has no token.
@@ -132,18 +133,14 @@ def rules_for(bind: str, names: tuple[str, ...] = (), token: str | None = None) 
     >>> sorted(rules_for("127.0.0.1").hosts)
     ['127.0.0.1', '[::1]', 'localhost']
     """
-    if not is_loopback(bind) and not token:
+    alone = is_loopback(address)
+    if not alone and not token:
         raise SettingsError(
-            f"bound to {bind}, others can reach the server: it needs a token (--token-file FILE)"
+            f"bound to {address}, others can reach the server: it needs a token (--token-file FILE)"
         )
-    address = f"[{bind}]" if ":" in bind else bind
-    known = {*LOOPBACK, *names} if is_loopback(bind) else {*LOOPBACK, address, *names}
+    written = f"[{address}]" if ":" in address else address
+    known = {*LOOPBACK, *names} if alone else {*LOOPBACK, written, *names}
     return Rules(frozenset(name.lower() for name in known), token)
-
-
-def is_loopback(bind: str) -> bool:
-    """Whether only this machine reaches an address."""
-    return bind in {"::1", "localhost"} or bind.startswith("127.")
 
 
 def host_name(header: str) -> str:

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import uvicorn
 
+from flows.listening import Connection, listen, url_of
 from flows.rewards_server.app import make_app
 from flows.rewards_server.guard import rules_for
 from flows.rewards_server.rewards import Rewarder
-from flows.rewards_server.server import Connection, address, listen
 from flows.rewards_server.stored import Stored
 from flows.rewards_server.worker import Worker
 from training.reference import Reference
@@ -112,7 +112,7 @@ def served():
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:
-            yield address(listening)
+            yield url_of(listening)
         finally:
             server.should_exit = True
             thread.join(10)

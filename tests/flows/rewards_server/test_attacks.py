@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from flows.rewards_server.server import listen
+from flows.listening import listen
 from training.video import FramePolicy, read_clip
 
 SECRET = "the content of another file"

@@ -8,7 +8,6 @@ from dataclasses import replace
 import pytest
 
 from flows.rewards_server.guard import Guard, rules_for
-from flows.rewards_server.server import token_of
 from warehouse.errors import SettingsError
 
 HEALTH = "/health"
@@ -112,18 +111,3 @@ def test_what_an_app_raises_is_one_line():
     assert json.loads(body["body"]) == {
         "error": "unexpected RuntimeError; the server's log says more"
     }
-
-
-def test_a_token_is_made_once_readable_by_its_owner_alone(tmp_path):
-    path = tmp_path / "home" / "serve.token"
-    token = token_of(path)
-    assert len(token) > 40
-    assert token_of(path) == token
-    assert path.stat().st_mode & 0o777 == 0o600
-    path.chmod(0o644)
-    with pytest.raises(SettingsError, match="others can read the token"):
-        token_of(path)
-    path.chmod(0o600)
-    path.write_text("short")
-    with pytest.raises(SettingsError, match="too short"):
-        token_of(path)

@@ -171,7 +171,7 @@ def guarded(media_home):
     with running(*media_home, "--host", "0.0.0.0") as said:
         file = Path(said["token_file"])
         assert file.stat().st_mode & 0o777 == 0o600
-        token = json.loads(file.read_text())["token"]
+        token = file.read_text().strip()
         assert token not in json.dumps(said)
         yield said["url"].replace("0.0.0.0", "127.0.0.1"), token
 

@@ -1,6 +1,5 @@
 """Who is answered: forged hosts, methods, sites and tokens."""
 
-import json
 import socket
 from urllib.parse import urlsplit
 
@@ -135,7 +134,9 @@ def test_a_home_without_a_token_that_can_be_read_says_so(own_home, capsys):
     from flows.__main__ import run
 
     home, _ = own_home
-    for text in ("", "{}", "[]", json.dumps({"token": ""}), json.dumps({"token": 1})):
-        (home / "web.json").write_text(text)
+    file = home / "web.token"
+    file.touch(0o600)
+    for text in ("", "short"):
+        file.write_text(text)
         assert run(["--home", str(home), "warehouse", "ui", "--token"]) == 1
-        assert "remove it, and start again" in capsys.readouterr().err
+        assert "remove the file and start again" in capsys.readouterr().err

@@ -7,7 +7,8 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from flows.web.connection import Connection
+from flows.listening import Connection, is_loopback, listen, place_of, token_of
+from warehouse.errors import SettingsError
 
 HEAD = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
 PATIENCE = 0.2  # s
@@ -64,3 +65,35 @@ def test_a_slow_answer_to_a_whole_request_is_waited_for():
     answer = asyncio.run(answer_to(HEAD + b"\r\n"))
     assert answer.startswith(b"HTTP/1.1 200")
     assert answer.endswith(b"ok")
+
+
+def test_a_token_is_made_once_readable_by_its_owner_alone(tmp_path):
+    path = tmp_path / "home" / "serve.token"
+    token = token_of(path)
+    assert len(token) > 40
+    assert token_of(path) == token
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o644)
+    with pytest.raises(SettingsError, match="others can read the token"):
+        token_of(path)
+    path.chmod(0o600)
+    path.write_text("short")
+    with pytest.raises(SettingsError, match="too short"):
+        token_of(path)
+
+
+@pytest.mark.parametrize("host", ["no such host", "127.0.0.1.", "x" * 300])
+def test_an_address_that_is_none_is_one_line(host):
+    with pytest.raises(SettingsError, match="nobody can listen on"):
+        listen(host, 0)
+
+
+def test_a_port_that_is_taken_is_one_line():
+    with listen("127.0.0.1", 0) as first, pytest.raises(SettingsError, match="in use"):
+        listen(*place_of(first))
+
+
+def test_a_name_that_begins_like_loopback_is_not_taken_for_it():
+    assert [is_loopback(each) for each in ("127.0.0.9", "::1", "0.0.0.0")] == [True, True, False]
+    with pytest.raises(ValueError, match="does not appear"):
+        is_loopback("127.example")
