@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.ablate_arms import ARMS, Arm
-from flows.choose import by_start
+from flows.ids import by_start
 from flows.pair import newest_pair_set
 from flows.train import NO_CHANGES, train
 from warehouse.digest import value_digest

@@ -14,8 +14,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from flows.choose import by_start, chosen_method
+from flows.choose import chosen_method
 from flows.clearance import audit_rows, clearance
+from flows.ids import by_start
 from flows.settings import Settings
 from pairing.folder import (
     ITEMS,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -23,10 +22,9 @@ from pairing.pairset import utc
 from pairing.parts import Split
 from warehouse.errors import PairingError
 from warehouse.face import publish
+from warehouse.identity import imported_source, imported_voice
 from warehouse.store import Store
 
-SOURCES = uuid.UUID("6c6d2c5e-53f5-4f0c-8a0f-0f6f2d7f3b1a")  # of data sets, by name
-VOICES = uuid.UUID("0b6c1f4e-2a7d-4f0e-9f3d-7a1f5b9f6c2e")  # who judged in them, in one voice
 CONFIG = ComparisonConfig((*CATEGORIES, "same"))
 LONGEST_NAME = 100  # characters
 
@@ -97,7 +95,7 @@ def import_set(
     with store.writing("import pairs", dry_run=dry_run):
         compared = _comparisons(kept, items, called)
         fresh, added = _add(store, items, used, compared, name=called, dry_run=dry_run)
-        made = {"as_of": _known_at(store, source_of(called)), "code_version": version("soli")}
+        made = {"as_of": _known_at(store, imported_source(called)), "code_version": version("soli")}
         there = known(store, pair_set.pair_set_id)
         built = add_set(
             store, replace(pair_set, manifest=pair_set.manifest | made), dry_run=dry_run
@@ -125,16 +123,6 @@ def _absent(places: list[Row]) -> dict[str, int]:
     elsewhere = [is_remote(row["uri"]) for row in places]
     here = [row for row, remote in zip(places, elsewhere, strict=True) if not remote]
     return {"missing": sum(not row["media_sha256"] for row in here), "remote": sum(elsewhere)}
-
-
-def source_of(name: str) -> str:
-    """Source of a data set's judgements: a UUID that only its name decides."""
-    return str(uuid.uuid5(SOURCES, name))
-
-
-def voice_of(name: str) -> str:
-    """Annotator id that stands for everybody who judged in a data set."""
-    return uuid.uuid5(VOICES, name).hex
 
 
 def _name(text: str) -> str:
@@ -171,7 +159,7 @@ def _judgements(
 
 def _comparisons(kept: Mapping[Judged, Verdict], items: ForeignItems, name: str) -> list[Judgement]:
     """The judgements as they stand in `comparisons`."""
-    voice, found = voice_of(name), []
+    voice, found = imported_voice(name), []
     for each in kept:
         a, b = (items.item_ids[video.key] for video in (each.a, each.b))
         swapped = b < a
@@ -195,7 +183,7 @@ def _add(
     dry_run: bool,
 ) -> tuple[News, dict[str, int]]:
     """Commit items and comparisons as one unit; what is new of the latter, and rows by table."""
-    source = source_of(name)
+    source = imported_source(name)
     with store.batch("import pairs", dry_run=dry_run) as batch:
         fresh = news(compared, known_judgements(store, compared, source), source)
         for table in ("prompts", "items", "media"):

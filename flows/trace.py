@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from flows.choose import by_start
-from flows.pair_imports import source_of
+from flows.ids import by_start
 from flows.subjects import LABEL, is_annotator, is_item, label_of
 from warehouse.errors import StoreError
 from warehouse.forgotten import NOT_REBUILDABLE
+from warehouse.identity import imported_source
 from warehouse.store import Store
 from warehouse.touched import Asked, touched
 
@@ -199,7 +199,7 @@ def _judgements(store: Store, pair_set: dict[str, Any], item: str | None = None)
         f"SELECT dimension, {shown} FROM judgements_as_of($t)"
         " WHERE source = $s AND ($i IS NULL OR $i IN (item_a, item_b))"
         " GROUP BY ALL ORDER BY ALL",
-        s=source_of(pair_set["imported"]["name"]),
+        s=imported_source(pair_set["imported"]["name"]),
         t=pair_set["as_of"],
         i=item,
     )

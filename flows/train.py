@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from flows.backbones import backbone_of, build_tiny
-from flows.choose import by_start
 from flows.console import say
+from flows.ids import by_start
 from flows.pair import checked, newest_pair_set
 from flows.training_job import job_folder, prepare, run
 from pairing.imported import for_evaluation

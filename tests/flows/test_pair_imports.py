@@ -11,7 +11,7 @@ from flows.comparisons import compare_tasks
 from flows.items import add_items
 from flows.pair import read
 from flows.pair_import_options import columns_read, split_read
-from flows.pair_imports import import_set, voice_of
+from flows.pair_imports import import_set
 from flows.settings import Settings
 from flows.trace import Reference, trace
 from flows.trace_lines import lines
@@ -19,6 +19,7 @@ from flows.train import train
 from pairing.parts import Split
 from warehouse.contracts import TABLES
 from warehouse.errors import AgreementError, PairingError, TrainingError
+from warehouse.identity import imported_voice
 
 DATA = Path(__file__).parents[1] / "data"
 EXAMPLE = DATA / "imports" / "videoalign.csv"
@@ -85,7 +86,7 @@ def test_the_example_becomes_items_comparisons_and_an_evaluation_set(example, se
     assert facts["example/videos/example_2_B.mp4"]["media_sha256"] is None
     assert {row["generator"] for row in facts.values()} == {"unknown"}
     rows = store.read("comparisons").to_pylist()
-    assert {row["annotator_id"] for row in rows} == {voice_of("example")}
+    assert {row["annotator_id"] for row in rows} == {imported_voice("example")}
     assert {row["revision"] for row in rows} == {1}
     assert sorted(row["category"] for row in rows) == ["A"] * 3 + ["B"] * 2 + ["same"] * 4
     one, two = (f"example/videos/example_1_{letter}.mp4" for letter in "AB")
