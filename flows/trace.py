@@ -13,10 +13,9 @@ from flows.subjects import LABEL, is_annotator, is_item, label_of
 from warehouse.errors import StoreError
 from warehouse.forgotten import NOT_REBUILDABLE
 from warehouse.identity import imported_source
+from warehouse.rows import Rows, rows_of
 from warehouse.store import Store
 from warehouse.touched import Asked, touched
-
-Rows = list[dict[str, Any]]
 
 _KIND = re.compile("^(annotator|item|label):")
 _OF_EVENT = (
@@ -234,4 +233,4 @@ def _up(store: Store, asked: Asked, name: str) -> dict[str, Any]:
 
 
 def _rows(store: Store, sql: str, **values: object) -> Rows:
-    return [dict(row) for row in store.query(sql, values).to_pylist()]
+    return rows_of(store.query(sql, values))

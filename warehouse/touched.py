@@ -9,9 +9,8 @@ from typing import Any
 
 import duckdb
 
+from warehouse.rows import Rows, rows_of
 from warehouse.store import Store
-
-Rows = list[dict[str, Any]]
 
 READ = ("label_events", "consensus", "pair_sets", "pair_set_items", "pairs", "runs", "scores")
 _RUNS = """
@@ -96,7 +95,7 @@ def _with_parts(sets: Rows, parts: Rows) -> Rows:
 
 
 def _rows(db: duckdb.DuckDBPyConnection, sql: str, **values: object) -> Rows:
-    return [dict(row) for row in db.sql(sql, params=values).to_arrow_table().to_pylist()]
+    return rows_of(db.sql(sql, params=values).to_arrow_table())
 
 
 def _sql(name: str) -> str:

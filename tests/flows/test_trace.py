@@ -1,5 +1,8 @@
 """Lineage, both ways, over a little warehouse whose every step but training is real."""
 
+import subprocess
+import sys
+
 import pytest
 
 from flows.trace import Reference, resolve, trace
@@ -232,3 +235,13 @@ def test_an_item_without_labels_traces_to_no_events(small):
     found = follow(store, resolve(store, "latest:fresh"))
     assert found["rewards"][0]["events"] == []
     assert any("consensus undecided, split none" in line for line in lines(found))
+
+
+def test_a_trace_waits_for_no_library_that_it_does_not_need(small_home):
+    code = (
+        "import sys; from flows.__main__ import run;"
+        f" assert run(['--home', {str(small_home)!r}, 'trace', 'latest', '--json']) == 0;"
+        " print({'pandas', 'scipy', 'torch', 'prefect'} & set(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "set()\n"
