@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from warehouse.errors import AnnotationError
 
 REMOTE_SCHEMES = ("http", "https", "s3", "gs", "azure-blob")
+ADD_FOLDER = "add its folder to the setting media_roots"
 _CHUNK = 1 << 20
 
 
@@ -57,7 +58,7 @@ def inside(path: Path, roots: Sequence[Path]) -> Path:
     if not any(real.is_relative_to(root.resolve()) for root in roots):
         folders = ", ".join(str(root) for root in roots) or "none"
         raise AnnotationError(
-            f"video {path} lies outside the media folders ({folders}); move it or add its folder"
+            f"video {path} lies outside the media folders ({folders}); move it or {ADD_FOLDER}"
         )
     return real
 

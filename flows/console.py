@@ -63,16 +63,24 @@ def _plain(value: object) -> object:
     return str(value)
 
 
-def show_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title: str = "") -> None:
-    """Rows as a table on stdout."""
+def show_rows(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[str],
+    title: str = "",
+    *,
+    as_named: bool = False,
+) -> None:
+    """Rows as a table on stdout; as_named: under the columns' names, not these in words."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=box.SIMPLE, pad_edge=False)
     for column in columns:
         numeric = any(isinstance(row.get(column), int | float) for row in rows)
-        table.add_column(column.replace("_", " "), justify="right" if numeric else "left")
+        header = Text(column, overflow="fold") if as_named else column.replace("_", " ")
+        table.add_column(header, justify="right" if numeric else "left")
     for row in rows:
         table.add_row(*(_cell(row.get(column)) for column in columns))
     console = Console(file=sys.stdout, highlight=False, markup=False)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from annotation.media import inside, is_remote
+from annotation.media import ADD_FOLDER, inside, is_remote
 from annotation.rows import raw_rows
 from warehouse.errors import AnnotationError
 
@@ -76,7 +76,7 @@ def _entry(line: int, row: Any, roots: Sequence[Path], folder: Path) -> Entry:
         try:
             place = str(inside(folder / path, roots))
         except AnnotationError as error:
-            problem = str(error).replace("add its folder", "name its folder with --media-root")
+            problem = str(error).replace(ADD_FOLDER, "name its folder with --media-root")
     return Entry(line, _shown(name), _shown(place), _shown(prompt), problem=problem)
 
 

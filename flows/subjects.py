@@ -13,6 +13,11 @@ SELECT annotator_id FROM label_events WHERE annotator_id = $a
 UNION SELECT annotator_id FROM comparisons WHERE annotator_id = $a
 UNION SELECT annotator_id FROM quarantine WHERE annotator_id = $a
 """
+_ANNOTATORS = """
+SELECT annotator_id FROM label_events WHERE starts_with(annotator_id, $start)
+UNION SELECT annotator_id FROM comparisons WHERE starts_with(annotator_id, $start)
+UNION SELECT annotator_id FROM quarantine WHERE starts_with(annotator_id, $start)
+"""
 _ITEM = """
 SELECT item_id FROM items WHERE item_id = $i
 UNION SELECT item_id FROM label_events WHERE item_id = $i
@@ -29,6 +34,7 @@ WHERE annotation_id = $annotation
   AND ($revision IS NULL OR revision = $revision)
 ORDER BY ALL
 """
+SHORT = 8  # letters of an annotator's id that tell people apart in a table
 LABEL = "label:"
 LABEL_FORM = "label:[SOURCE/CREATED_AT/]ANNOTATION[/DIMENSION[/REVISION]]"
 
@@ -36,6 +42,18 @@ LABEL_FORM = "label:[SOURCE/CREATED_AT/]ANNOTATION[/DIMENSION[/REVISION]]"
 def is_annotator(store: Store, text: str) -> bool:
     """Whether this is the random id of somebody who judged. Not all who ask may read `people`."""
     return bool(store.query(_ANNOTATOR, {"a": text}).num_rows)
+
+
+def annotator_of(store: Store, start: str) -> str | None:
+    """The id of the one annotator whose id starts so; None for nobody, and for several.
+
+    start: SHORT letters or more, as tables and pages print them. Fewer name nobody: they could be
+        meant as the start of a model's id.
+    """
+    if len(start) < SHORT:
+        return None
+    found = store.query(_ANNOTATORS, {"start": start})["annotator_id"].to_pylist()
+    return str(found[0]) if len(found) == 1 else None
 
 
 def is_item(store: Store, text: str) -> bool:

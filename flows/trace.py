@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flows.ids import by_start
-from flows.subjects import LABEL, is_annotator, is_item, label_of
+from flows.subjects import LABEL, annotator_of, is_annotator, is_item, label_of
 from warehouse.errors import StoreError
 from warehouse.forgotten import NOT_REBUILDABLE
 from warehouse.identity import imported_source
@@ -72,13 +72,13 @@ def resolve(store: Store, text: str) -> Reference:
     """Read what is to be traced.
 
     text: MODEL or MODEL:ITEM, where MODEL may be `latest`, a prefix, or a checkpoint folder; or an
-        annotator's or item's id, which annotator:ID and item:ID say outright; or a label, as
-        `flows.subjects.label_of` reads it.
+        item's id or an annotator's, of which the start will do; annotator:ID and item:ID say
+        which; or a label, as `flows.subjects.label_of` reads it.
     Raises: StoreError for what is not in the warehouse, with what is.
     """
     upon = _upon(store, text)
     if upon is not None:
-        return Reference(upon=upon, name=_KIND.sub("", text))
+        return Reference(upon=upon, name=upon.annotator or _KIND.sub("", text))
     head, _, item = text.partition(":")
     model = _model(store, head)
     if item and not _rows(
@@ -107,6 +107,8 @@ def _upon(store: Store, text: str) -> Asked | None:
         return Asked(annotator=name)
     if kind != "annotator" and is_item(store, name):
         return Asked(item=name)
+    if kind != "item" and (annotator := annotator_of(store, name)):
+        return Asked(annotator=annotator)
     if kind:
         raise StoreError(f"no {kind} {name!r} is known; `soli trace latest` shows annotators")
     return None

@@ -149,6 +149,19 @@ def resolved(arguments):
     return command, arguments
 
 
+def test_labels_of_elsewhere_make_an_export_that_can_be_read(tmp_path, monkeypatch, capsys):
+    blocks = (block for _, block in code_blocks("docs/researchers.md"))
+    (script,) = (block for block in blocks if "bluebirds.csv" in block)
+    (tmp_path / "tests").symlink_to(ROOT / "tests")
+    monkeypatch.chdir(tmp_path)
+    exec(script, {})
+    given = ["ingest", "--export", "crowd.json", "--dimension", "is_indigo_bunting"]
+    assert run(given) == 0
+    assert run(["consensus", "build"]) == 0
+    printed = re.search(r"dawid_skene   is_indigo_bunting.* (\w{12})…", text("docs/researchers.md"))
+    assert printed[1] in capsys.readouterr().out
+
+
 def test_screenshots_of_the_page_load_quickly():
     sizes = {path.name: path.stat().st_size for path in (ROOT / "docs").glob("page-*.png")}
     assert sizes

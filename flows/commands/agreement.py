@@ -35,7 +35,6 @@ consensus = group("What was decided about each item.")
 
 TOLERANCE = 1e-9
 MANY = 20  # items on which two people seldom agree throughout
-SHORT = 8  # digits of an annotator id that tell people apart in a table
 AGREEMENT_COLUMNS = (
     "dimension",
     "slice",
@@ -112,6 +111,7 @@ def report(
       soli agreement report --as-of 2026-11-21T12:00
       soli agreement report --json > agreement.json
     """
+    from flows.console import say
     from flows.measure import measure, stop_at_gate
     from warehouse.moment import moment_of
 
@@ -131,12 +131,14 @@ def report(
         from flows.agreement_page import page_of
 
         page_of(settings, measurement, page)
+        say(f"page: {page}")
     _show(measurement, dimension or [], json=json)
     stop_at_gate(measurement)
 
 
 def _show(measurement: Measurement, dimensions: list[str], *, json: bool) -> None:
     from flows.console import show_json, show_rows
+    from flows.subjects import SHORT
 
     tables = {
         "agreement": measurement.report.agreement,

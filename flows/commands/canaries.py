@@ -111,6 +111,7 @@ def _tell(planned: CanaryPlan, found: CanaryReport, page: Path | None, *, json: 
     path = keep(planned, found)
     if page is not None:
         page_of(found, page)
+        say(f"page: {page}")
     if json:
         show_json(found)
         return

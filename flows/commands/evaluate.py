@@ -76,6 +76,7 @@ def evaluate(
         from flows.evaluate_page import page_of
 
         page_of(found, page)
+        say(f"page: {page}")
     for line in [*found.notes, *found.warnings]:
         say(line)
     if json:

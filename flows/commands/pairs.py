@@ -179,7 +179,7 @@ def stats(
       soli pairs stats --page pairs.html
       soli pairs stats 4be1 --json
     """
-    from flows.console import show_json, show_rows
+    from flows.console import say, show_json, show_rows
     from flows.pair import read, statistics_of
     from pairing.stats import HISTOGRAMS
 
@@ -191,6 +191,7 @@ def stats(
         from flows.pair_page import page_of
 
         page_of(chosen, tables, page)
+        say(f"page: {page}")
     if json:
         show_json({name: table.to_pylist() for name, table in tables.items()})
         return

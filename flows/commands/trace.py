@@ -16,8 +16,8 @@ def trace(
         typer.Argument(
             metavar="MODEL[:ITEM]|CHECKPOINT|ANNOTATOR|ITEM|LABEL",
             help="A model (id, prefix, `latest` or checkpoint folder), with an item or without;"
-            " or an annotator's id, an item's, or a label as the first form shows it; annotator:ID"
-            " and item:ID say which where a name is both.",
+            " or an annotator's id (its first eight letters will do), an item's, or a label as the"
+            " first form shows it; annotator:ID and item:ID say which where a name is both.",
         ),
     ],
     *,

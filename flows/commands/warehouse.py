@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from shutil import get_terminal_size
+from textwrap import fill
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -33,7 +36,7 @@ def open_(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Ask the warehouse in SQL, read-only; without --query, line by line.
+    """Ask the warehouse in SQL, read-only; without --query, one question after another.
 
     \b
     Examples:
@@ -53,16 +56,32 @@ def open_(
             return
         if moment is not None:
             typer.echo(f"as it was known at {moment:%Y-%m-%d %H:%M:%S} UTC", err=True)
-        typer.echo(f"read-only; tables and views: {', '.join(session.names())}", err=True)
-        typer.echo("one query a line; an empty line ends the session", err=True)
-        while sql := _line():
+        _greet(session)
+        while sql := _typed():
             _answer_or_say(session, sql, json=json)
 
 
-def _line() -> str:
+def _greet(session: Session) -> None:
+    """Say what can be asked and how; keep what is typed for the arrow keys."""
+    names = f"read-only; tables and views: {', '.join(session.names())}"
+    typer.echo(fill(names, get_terminal_size().columns, break_long_words=False), err=True)
+    typer.echo("a query ends at ; or an empty line; an empty query ends the session", err=True)
+    if sys.stdin.isatty():
+        import readline  # noqa: F401  # from now on input() knows the arrow keys
+
+
+def _typed() -> str:
+    """Next query typed or pasted, over as many lines as it takes; empty at the end."""
+    lines = [_line("soli> ")]
+    while lines[-1] and not lines[-1].endswith(";"):
+        lines.append(_line(" ...> "))
+    return "\n".join(lines).strip()
+
+
+def _line(prompt: str) -> str:
     """Next line typed; empty at the end."""
     try:
-        return input("soli> ").strip()
+        return input(prompt).rstrip()
     except EOFError:
         return ""
 
@@ -82,7 +101,7 @@ def _answer(table: pa.Table, *, json: bool) -> None:
     if json:
         show_json(table.to_pylist())
     else:
-        show_rows(table.to_pylist(), table.column_names)
+        show_rows(table.to_pylist(), table.column_names, as_named=True)
 
 
 @app.command("rebuild")

@@ -54,6 +54,11 @@ def test_no_cell_is_nan_or_none_and_nothing_comes_from_elsewhere(page):
     assert not re.search(r"<script|<link|src=", texts(page))
 
 
+@pytest.mark.slow
+def test_an_interval_that_is_not_defined_is_one_dash(page):
+    assert "– – –" not in texts(page)
+
+
 def test_names_are_shown_and_not_run(tmp_path):
     row = {
         "dimension": "<script>", "slice": "all", "statistic": "alpha", "value": 0.5, "low": 0.4,

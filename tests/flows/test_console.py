@@ -77,6 +77,11 @@ def test_a_table_without_rows_has_its_head(capsys):
     assert "item id" in capsys.readouterr().out
 
 
+def test_columns_can_keep_their_names(capsys):
+    show_rows([], ("item_id", "reason"), as_named=True)
+    assert "item_id" in capsys.readouterr().out
+
+
 def test_progress_goes_to_stderr_a_line_a_quarter(capsys):
     with progress("scoring") as advance:
         for done in range(101):

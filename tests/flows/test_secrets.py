@@ -88,13 +88,13 @@ def test_a_password_in_the_address_of_a_video_is_in_no_output(soli, settings, tm
         assert TOKEN not in out + err
 
 
-# A session line by line
+# A session, question after question
 
 
-def test_a_session_answers_line_by_line_and_survives_mistakes(
+def test_a_session_answers_question_after_question_and_survives_mistakes(
     soli, small, monkeypatch, capsys, unchanged
 ):
-    questions = "SELECT 6 * 7 AS answer\nSELEC 1\nDROP VIEW labels\nFROM label_progress LIMIT 1\n"
+    questions = "SELECT 6 * 7 AS a;\nSELEC 1;\nDROP VIEW labels;\nFROM label_progress LIMIT 1\n"
     monkeypatch.setattr("sys.stdin", io.StringIO(questions))
     with unchanged(small.home):
         code, out, err = soli("warehouse", "open")
@@ -103,7 +103,18 @@ def test_a_session_answers_line_by_line_and_survives_mistakes(
     assert "clip_0" in out
     assert "read-only; tables and views: " in err
     assert "query failed" in err
-    assert "people" not in err.splitlines()[0]
+    assert "people" not in err.split("a query ends")[0]
+
+
+@pytest.mark.parametrize("end", [";\n", "\n\n", ""])
+def test_a_query_of_several_lines_can_be_pasted(soli, small, monkeypatch, end):
+    pasted = f"-- its question\nSELECT 6 * 7 AS the_answer,\n  'x' AS b{end}"
+    monkeypatch.setattr("sys.stdin", io.StringIO(pasted))
+    code, out, err = soli("warehouse", "open")
+    assert code == 0
+    assert "42" in out
+    assert "the_answer" in out
+    assert "failed" not in err
 
 
 # Homes

@@ -9,6 +9,7 @@ from flows.trace import Reference, resolve, trace
 from flows.trace_lines import lines
 from warehouse.errors import StoreError
 from warehouse.store import Store
+from warehouse.touched import Asked
 
 MODEL = "0123456789abcdef" * 4
 
@@ -157,6 +158,14 @@ def test_every_label_says_under_which_configuration_it_was_given(store):
 def test_a_kind_that_is_said_outright_is_kept_to(store, text, words):
     with pytest.raises(StoreError, match=words):
         resolve(store, text)
+
+
+def test_an_annotator_is_known_by_the_start_that_tables_print(store):
+    person = store.query("SELECT min(annotator_id) AS a FROM labels")["a"][0].as_py()
+    for text in (person[:8], f"annotator:{person[:8]}"):
+        assert resolve(store, text) == Reference(upon=Asked(annotator=person), name=person)
+    with pytest.raises(StoreError, match="no annotator"):
+        resolve(store, f"annotator:{person[:7]}")
 
 
 def test_names_and_e_mails_are_in_no_trace(store):

@@ -14,14 +14,14 @@ for (const button of document.querySelectorAll("button[data-copy]")) {
   });
 }
 
-// "/" goes to the search field.
+// "/" goes to the search field, from a page without one to that of the items.
+const field = document.querySelector("input[type=search]");
 document.addEventListener("keydown", (event) => {
-  const field = document.querySelector("input[type=search]");
-  if (event.key === "/" && field && document.activeElement.tagName !== "INPUT") {
-    event.preventDefault();
-    field.focus();
-  }
+  if (event.key !== "/" || document.activeElement.matches("input, select")) return;
+  event.preventDefault();
+  field ? field.focus() : location.assign("/items#search");
 });
+if (location.hash === "#search") field?.focus();
 
 // A clip that cannot be shown makes room for a link to the sentence that says why.
 for (const clip of document.querySelectorAll("video")) {

@@ -87,9 +87,11 @@ def test_labels_consensus_and_rewards_stand_beside_the_clip(page):
     assert all(word in shown for word in ("Dawid–Skene", "majority", "rewards", "above"))
 
 
-def test_items_are_found_by_keyboard(page):
-    page.goto("/items")
+@pytest.mark.parametrize("place", ["/items", "/", "/disagreements"])
+def test_items_are_found_by_keyboard(page, place):
+    page.goto(place)
     page.keyboard.press("/")
+    page.wait_for_selector("input[type=search]:focus")
     page.keyboard.type("clip_00007")
     page.keyboard.press("Enter")
     page.wait_for_url("**/items?search=clip_00007*")

@@ -167,6 +167,13 @@ def test_an_odd_id_is_found_and_opened(site, odd):
     assert site.get(media).headers["content-type"] == "video/mp4"
 
 
+def test_words_of_a_prompt_are_found_in_any_order(site):
+    assert ">1</a> item" in get(site, "/items?search=items+table+drop")
+    none = get(site, "/items?search=items+table+drip")
+    assert ">0</a> item" in none
+    assert "No prompt holds all of these words" in none
+
+
 def test_wildcards_are_letters_of_a_search(site):
     assert ">1</a> item" in get(site, "/items?search=%25_")  # only the odd one holds them
     assert ">0</a> item" in get(site, "/items?search=clip_0_0")

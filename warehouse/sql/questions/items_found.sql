@@ -1,9 +1,12 @@
--- Which items have these words in their id or prompt?
+-- Which items have these words in their prompt, in any order, or the whole in their id?
 -- grain: item, 50 a page
 -- found: items found in all
 -- decisions: consensus of each dimension, by Dawid-Skene
 WITH read AS ( -- each prompt once, not once for each of its items
-  SELECT prompt_id, text, contains(lower(text), lower($search)) AS named
+  SELECT prompt_id, text,
+    list_bool_and([
+      contains(lower(text), word) FOR word IN string_split_regex(lower($search), '\s+')
+    ]) AS named
   FROM prompts
 ),
 wanted AS (
