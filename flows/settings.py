@@ -215,7 +215,7 @@ def _check_type(hint: Any, value: Any, place: str) -> None:
     try:
         TypeAdapter(hint).validate_python(value, strict=True)
     except ValidationError as error:
-        words = error.errors(include_url=False)[0]["msg"]
+        words = error.errors(include_url=False)[0]["msg"].replace("a valid tuple", "a list")
         raise SettingsError(f"{CONFIG_FILE}, section {place} is {value!r}: {words}") from error
 
 
