@@ -64,7 +64,7 @@ def differences(project: Project, settings: Mapping[str, Any], wanted: Wanted) -
         *_source(project),
         *_config(project.config, wanted),
         *_settings(settings, wanted),
-        *_overlap(project, wanted.labels),
+        *overlap_differences(project, wanted.labels),
     ]
 
 
@@ -120,15 +120,20 @@ def _settings(settings: Mapping[str, Any], wanted: Wanted) -> list[Difference]:
     return found
 
 
-def _overlap(project: Project, labels: int | None) -> list[Difference]:
-    """The queue serves a task until it has so many answers; a pause of ours keeps the number."""
+def overlap_differences(project: Project, labels: int | None) -> list[Difference]:
+    """Whether the queue serves a task until it has so many labels; a pause keeps the number.
+
+    labels: None where it is not known how many there are to be; then there is no difference.
+    """
     paused = paused_overlap(project)
     overlap = project.overlap if paused is None else paused
     if labels is None or overlap == labels:
         return []
-    few = f"the queue stops {labels - overlap} short of the design labels"
     effect = (
-        few if overlap < labels else "labels beyond the design labels do not count for agreement"
+        f"the queue stops {labels - overlap} short of the labels wanted"
+        if overlap < labels
+        else f"the queue asks for {overlap - labels} more; beyond the design labels none counts for"
+        " agreement"
     )
     return [Difference("maximum_annotations", str(overlap), str(labels), effect)]
 

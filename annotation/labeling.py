@@ -170,12 +170,15 @@ def _attribute(text: str) -> str:
 
 
 def instructions(dimensions: Sequence[Dimension]) -> str:
-    """Guidelines with examples as HTML, for the page's own instructions panel."""
+    """Guidelines with examples as HTML, for the page's own instructions panel.
+
+    The panel takes margins and bullets away, so an empty line parts the questions.
+    """
     parts = [f"<p>{ADVICE}</p>"]
     for dimension in dimensions:
         said = [*dimension.guidelines, *(f"Fail: {example}." for example in dimension.examples)]
         lines = "".join(f"<li>{escape(line)}</li>" for line in said)
-        parts.append(f"<h4>{escape(dimension.question)}</h4><ul>{lines}</ul>")
+        parts.append(f"<br><h4>{escape(dimension.question)}</h4><ul>{lines}</ul>")
     return "".join(parts)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Collection, Mapping
 from http import HTTPStatus
@@ -24,6 +25,10 @@ def sign_up(admin: Client, emails: Mapping[str, str], secret_file: Path) -> dict
         a killed sign-up is taken up again.
     Raises: AnnotationError where the server refuses, e.g. an e-mail that is taken.
     """
+    if not all(re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", email) for email in emails.values()):
+        raise AnnotationError(
+            "a name to sign up is no e-mail; give one like ann@example.org (nothing is ever sent)"
+        )
     held = _held(secret_file)
     for name in emails:
         held.setdefault(name, {"password": secrets.token_urlsafe(18)})

@@ -81,6 +81,15 @@ def paused_overlap(project: Project) -> int | None:
     return int(found[1]) if found else None
 
 
+def refuse_paused(project: Project) -> None:
+    """Raise AnnotationError for a paused project, with the way out of it."""
+    if paused_overlap(project) is not None:
+        raise AnnotationError(
+            f"project {project.id} ({project.title}) is paused; let it go on first with"
+            f" `soli annotate project resume --project {project.id}`"
+        )
+
+
 def pause(client: Client, project: Project, reason: str) -> bool:
     """Serve no task to anybody; whoever has one open can still submit it.
 
@@ -122,11 +131,7 @@ def ask_again(
 
     Raises: AnnotationError where the queue is paused.
     """
-    if paused_overlap(project) is not None:
-        raise AnnotationError(
-            f"project {project.id} ({project.title}) is paused; let it go on first with"
-            f" `soli annotate project resume --project {project.id}`"
-        )
+    refuse_paused(project)
     tasks = tasks_by_item(client, project.id)
     known = [tasks[item] for item in items if item in tasks]
     done = [task for task in known if task["is_labeled"]]

@@ -43,8 +43,9 @@ def check_served(client: Client, project_id: int, folders: Iterable[Path]) -> No
             client.call("POST", "api/storages/localfiles/validate", body=body)
         except AnnotationError as error:
             raise AnnotationError(
-                f"videos of {folder} cannot be served to annotators: {error}. Start a server that"
-                " may (`soli annotate server`), or give the videos by URL"
+                f"videos of {folder} cannot be served to annotators: {error}. Where media_roots was"
+                " changed after the server had started, `soli annotate server` starts it again with"
+                " the new folder, at another port; else give the videos by URL"
             ) from error
 
 

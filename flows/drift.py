@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from annotation.client import Client, Project
 from annotation.drift import Difference, Wanted, config_diff, differences, settings_of
@@ -28,13 +28,17 @@ class Checked:
     """Lines of the labelling configuration taken out (-) and put in (+)."""
 
 
-def check_project(settings: Settings, client: Client, project_id: int) -> Checked:
+def check_project(
+    settings: Settings, client: Client, project_id: int, *, overlap: int | None = None
+) -> Checked:
     """Compare a project with what soli.toml asks, or an adopted one with its last pull.
 
+    overlap: labels that the queue is to ask for; None: the design labels of most items.
     Raises: AnnotationError where there is no such project, or another one carries its source.
     """
     (project,) = projects_of(client, project_id)
     wanted = wanted_of(settings, project)
+    wanted = wanted if overlap is None else replace(wanted, labels=overlap)
     found = differences(project, settings_of(client, project.id), wanted)
     changed = config_diff(wanted.config, project.config) if wanted.config else []
     return Checked(project.id, project.title, found, changed)

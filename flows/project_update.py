@@ -8,9 +8,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from annotation.client import Client, Project
-from annotation.drift import Difference, config_diff, differences, settings_of
+from annotation.drift import (
+    Difference,
+    config_diff,
+    differences,
+    overlap_differences,
+    settings_of,
+)
 from annotation.labeling import config_dimensions, config_source, labeling_config
 from annotation.projects import SETTINGS
+from annotation.queue import refuse_paused
 from flows.annotate import Progress, adopt, ingest_project, projects_of, template_of
 from flows.drift import wanted_of
 from flows.labelling import project_rows
@@ -39,15 +46,19 @@ def update_project(
     project_id: int,
     *,
     anew: bool = False,
+    overlap: int | None = None,
     dry_run: bool = False,
     progress: Progress = lambda _done, _total: None,
 ) -> Updated:
     """Give a project a source where it has none, else what soli.toml asks where Soli made it.
 
     anew: give it another source and nothing else, as a duplicate of a project needs.
-    Raises: AnnotationError where a dimension would go that people have answered.
+    overlap: labels that the queue is to ask for on each task; None: as many as now.
+    Raises: AnnotationError where a dimension would go that people have answered, or for an overlap
+        of a paused project.
     """
     project = client.project(project_id)
+    served = _overlap_changes(project, overlap)
     changes: list[Difference] = []
     labelling: list[str] = []
     gets = anew or project.source is None
@@ -59,8 +70,11 @@ def update_project(
         _refuse_loss(client, project, fields.get("label_config", project.config))
         if fields and not dry_run:
             _apply(settings, client, project, fields, progress)
+    if served and not dry_run:
+        client.update_project(project.id, {"maximum_annotations": overlap})
     rows = project_rows(settings.store, project.source or "")
     version = rows[-1]["version"] if rows else None
+    changes = [*changes, *served]
     return Updated(project.id, project.title, project.source, gets, changes, labelling, version)
 
 
@@ -69,7 +83,8 @@ def _plan(
 ) -> tuple[list[Difference], dict[str, Any]]:
     """What is not as it should be, and the fields of the project that put it right.
 
-    Nothing of an adopted project. The overlap stays: the queue, a pause and people set it.
+    Nothing of an adopted project. The overlap stays, unless it is asked for by name: the queue and
+    a pause set it, too.
     """
     if project.source is None or not config_source(project.config):
         return [], {}
@@ -81,6 +96,13 @@ def _plan(
     }
     found = differences(project, settings_of(client, project.id), wanted)
     return found, dict(right[row.what] for row in found)
+
+
+def _overlap_changes(project: Project, overlap: int | None) -> list[Difference]:
+    """Whether the queue asks for another number of labels than it is to."""
+    if overlap is not None:
+        refuse_paused(project)
+    return overlap_differences(project, overlap)
 
 
 def _apply(

@@ -7,7 +7,7 @@ import re
 import shutil
 import tomllib
 from collections.abc import MutableMapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_type_hints
 from urllib.parse import urlsplit
@@ -204,6 +204,13 @@ def owned(owner: type[Owned], section: str, values: dict[str, Any]) -> Owned:
             )
         if not is_dataclass(hints[name]):  # such a field reads its own table
             _check_type(hints[name], value, f"{section}: {name}")
+    for field in fields(owner):
+        if (
+            field.name not in given
+            and field.default is MISSING
+            and field.default_factory is MISSING
+        ):
+            raise SettingsError(f"{CONFIG_FILE}, section {section}: {field.name} is missing")
     try:
         made: Owned = owner(**given)
     except TypeError as error:
@@ -215,7 +222,7 @@ def _check_type(hint: Any, value: Any, place: str) -> None:
     try:
         TypeAdapter(hint).validate_python(value, strict=True)
     except ValidationError as error:
-        words = error.errors(include_url=False)[0]["msg"]
+        words = error.errors(include_url=False)[0]["msg"].replace("a valid tuple", "a list")
         raise SettingsError(f"{CONFIG_FILE}, section {place} is {value!r}: {words}") from error
 
 

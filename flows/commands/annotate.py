@@ -55,14 +55,16 @@ def server(
       soli annotate server --port 8080
       soli annotate server --stop
     """
+    from annotation.server import running as found
     from annotation.server import stop as end
     from flows.annotate import start_server
     from flows.console import show_json
 
     settings = settings_of(context)
     if stop:
+        was = found(settings.server_home)
         end(settings.server_home)
-        typer.echo("stopped")
+        typer.echo("stopped" if was else "no server runs in this home")
         return
     running = start_server(settings, port)
     shown = {"url": running.url, "pid": running.pid, "credentials": str(running.credentials)}

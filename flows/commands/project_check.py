@@ -17,6 +17,12 @@ def check(
     context: typer.Context,
     project_id: Annotated[int, typer.Option("--project", help="Project id on the server.")],
     *,
+    overlap: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Labels that the queue is to ask for (default: most items' design labels)."
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Say what somebody changed in a project by hand, and what that does to its labels.
@@ -28,6 +34,7 @@ def check(
     \b
     Examples:
       soli annotate project check --project 1
+      soli annotate project check --project 1 --overlap 2   # made with --overlap 2
       soli annotate project check --project 1 --json
     """
     from flows.annotate import connect
@@ -36,7 +43,7 @@ def check(
 
     settings = settings_of(context)
     with connect(settings) as client:
-        found = check_project(settings, client, project_id)
+        found = check_project(settings, client, project_id, overlap=overlap)
     if json:
         show_json(found)
     else:
@@ -55,7 +62,24 @@ def _show(found: Checked) -> None:
     show_rows([asdict(row) for row in found.differences], columns, f"Changed in {named}")
     for line in found.labelling:
         typer.echo(visible(line))
-    say(
-        f"put it back: soli annotate project update --project {found.project}; the overlap, and an"
-        " adopted project, in Label Studio; or change soli.toml, if that is old"
-    )
+    for line in _steps(found):
+        say(line)
+
+
+def _steps(found: Checked) -> list[str]:
+    """What to do about what was found, a sentence for each kind."""
+    update = f"soli annotate project update --project {found.project}"
+    wanted = {row.what: row.should_be for row in found.differences}
+    overlap = wanted.pop("maximum_annotations", None)
+    steps = []
+    if wanted:
+        steps.append(
+            f"put it back: {update} (an adopted project: in Label Studio); or change soli.toml, if"
+            " that is old"
+        )
+    if overlap:
+        steps.append(
+            f"labels a task: {update} --overlap {overlap}; or, if another number is meant,"
+            " name it to the check with --overlap"
+        )
+    return steps

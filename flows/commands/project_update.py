@@ -21,6 +21,10 @@ def update(
         bool,
         typer.Option("--new-source", help="Give it a source of its own: it is a duplicate."),
     ] = False,
+    overlap: Annotated[
+        int | None,
+        typer.Option(min=1, help="Labels that the queue asks for (default: left as it is)."),
+    ] = None,
     json: Json = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -29,12 +33,14 @@ def update(
     A project that Soli made gets the questions, guidelines, keys and settings of soli.toml. Labels
     already given stay as they are: they are pulled first and keep the version of the labelling
     that they were given in; a dimension that people have answered cannot be taken away.
-    A project that Soli did not make gets a source, and nothing else of it is changed.
+    A project that Soli did not make gets a source, and nothing else of it is changed. How many
+    labels the queue asks for stays as it is, unless --overlap says another number.
 
     \b
     Examples:
       soli annotate project update --project 1
       soli annotate project update --project 1 --dry-run   # what it would change
+      soli annotate project update --project 1 --overlap 2
       soli annotate project update --project 3
       soli annotate project update --project 5 --new-source   # 5 was duplicated in Label Studio
     """
@@ -45,7 +51,13 @@ def update(
     settings = settings_of(context)
     with connect(settings) as client, progress("tasks read") as advance:
         found = update_project(
-            settings, client, project_id, anew=new_source, dry_run=dry_run, progress=advance
+            settings,
+            client,
+            project_id,
+            anew=new_source,
+            overlap=overlap,
+            dry_run=dry_run,
+            progress=advance,
         )
     if json:
         show_json(found)

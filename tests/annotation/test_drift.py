@@ -71,7 +71,7 @@ def test_every_setting_is_watched(name):
     assert (row.what, row.is_now) == (name, "something else")
 
 
-@pytest.mark.parametrize(("overlap", "words"), [(1, "2 short of"), (5, "do not count"), (0, "3 s")])
+@pytest.mark.parametrize(("overlap", "words"), [(1, "2 short of"), (5, "2 more"), (0, "3 s")])
 def test_an_overlap_other_than_the_design_labels_is_told(overlap, words):
     (row,) = found(replace(PROJECT, overlap=overlap))
     assert (row.what, row.is_now, row.should_be) == ("maximum_annotations", str(overlap), "3")

@@ -128,6 +128,7 @@ def test_the_instructions_hold_guidelines_and_examples():
         said = (dimension.question, *dimension.guidelines, *dimension.examples)
         assert all(line in told for line in said)
     assert "Skip" in told
+    assert told.count("<br>") == len(DEFAULT_DIMENSIONS)  # the panel shows no margins
 
 
 def test_choices_that_a_mapping_reads_are_sound():

@@ -142,6 +142,12 @@ def test_an_email_that_is_taken_is_told_without_naming_it(admin, annotators, tmp
     assert "ana@" not in str(caught.value)
 
 
+def test_what_is_no_email_is_refused_before_a_password_is_kept(admin, tmp_path):
+    with pytest.raises(AnnotationError, match="is no e-mail"):
+        sign_up(admin, {"bob": "bob"}, tmp_path / "secrets.json")
+    assert not (tmp_path / "secrets.json").exists()
+
+
 def test_items_without_a_task_are_nowhere(admin, make_project):
     project, _ = make_project()
     assert sorted(item_tasks(admin, project.id)) == ["v0", "v1", "v2", "v3"]

@@ -143,8 +143,14 @@ def test_tables_may_be_given_as_json_in_the_environment(monkeypatch):
         (GateRule, "gates", {"side": "middle"}, "middle"),
         (GateRule, "gates", {"statistic": "beta"}, "beta"),
         (GateRule, "gates", {"minimum_items": 0}, "minimum_items=0"),
-        (Dimension, "dimensions", {"name": "shape"}, "question"),
-        (Dimension, "dimensions", {"name": "Shape!", "question": "q"}, "Shape!"),
+        (Dimension, "dimensions", {"name": "shape"}, "question is missing"),
+        (Dimension, "dimensions", {"name": "a", "question": "q", "guidelines": "g"}, "be a list"),
+        (
+            Dimension,
+            "dimensions",
+            {"name": "Shape!", "question": "q", "guidelines": ["g"]},
+            "Shape!",
+        ),
         (Dimension, "dimensions", {"name": 3, "question": "q"}, "dimensions: name is 3"),
     ],
 )

@@ -119,3 +119,27 @@ def test_what_was_changed_by_hand_is_put_right_without_a_new_version(soli, proje
     assert {row["what"] for row in found["changes"]} == {"show_collab_predictions", "instructions"}
     assert (found["labelling"], found["version"]) == ([], None)
     assert soli("annotate", "project", "check", "--project", project)[0] == 0
+
+
+def test_the_number_of_labels_a_task_is_set_where_it_is_named(soli, project, admin):
+    update = ("annotate", "project", "update", "--project", project)
+    check = ("annotate", "project", "check", "--project", project)
+    assert json.loads(soli(*update, "--overlap", "2", "--dry-run", "--json")[1])["changes"]
+    assert admin.project(project).overlap == 3
+    assert soli(*update, "--overlap", "2")[0] == 0
+    assert admin.project(project).overlap == 2
+    assert soli(*update)[0] == 0  # not named: it stays
+    assert admin.project(project).overlap == 2
+    code, _, err = soli(*check)
+    assert code == 1
+    assert "put it back" not in err
+    assert f"soli annotate project update --project {project} --overlap 3" in err
+    assert soli(*check, "--overlap", "2")[0] == 0
+
+
+def test_the_labels_a_task_of_a_paused_project_stay(soli, project, only_line):
+    named = ("--project", project)
+    assert soli("annotate", "project", "pause", *named, "--reason", "lunch")[0] == 0
+    code, _, err = soli("annotate", "project", "update", *named, "--overlap", "2")
+    assert code == 1
+    assert "soli annotate project resume" in only_line(err)
