@@ -127,7 +127,7 @@ def report(
         dimensions=dimension or (),
         dry_run=dry_run,
     )
-    if page is not None and not dry_run:
+    if page is not None:
         from flows.agreement_page import page_of
 
         page_of(settings, measurement, page)
