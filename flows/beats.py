@@ -22,7 +22,7 @@ from flows.console import heeded
 from warehouse.lease import lease
 
 FOLDER = "beats"
-SUFFIX, TOLD = ".lock", ".told"
+SUFFIX, TOLD, AGAIN = ".lock", ".told", ".again"
 EVERY_SECONDS = 1.0  # a file is not touched more often
 WAIT_SECONDS = 10.0  # for whoever looks whether we live, which takes a lock for a moment
 # A run that gives no sign of progress for longer hangs. Pulls tell of each page; measuring and
@@ -91,7 +91,7 @@ def beats(home: Path) -> list[Beat]:
 
 def forget(home: Path, run_id: str) -> None:
     """Remove what a run left."""
-    for suffix in (SUFFIX, TOLD):
+    for suffix in (SUFFIX, TOLD, AGAIN):
         (home / FOLDER / f"{run_id}{suffix}").unlink(missing_ok=True)
 
 
@@ -103,6 +103,21 @@ def tell_once(home: Path, beat: Beat) -> bool:
         return False
     mark.touch()
     return True
+
+
+def await_again(home: Path, run_id: str) -> None:
+    """Note that a run was resumed, and has yet to begin."""
+    (home / FOLDER / f"{run_id}{AGAIN}").touch()
+
+
+def begun_again(home: Path, run_id: str) -> None:
+    """A resumed run is awaited no more."""
+    (home / FOLDER / f"{run_id}{AGAIN}").unlink(missing_ok=True)
+
+
+def awaited(home: Path) -> list[str]:
+    """Runs that were resumed, and have not begun as far as is known."""
+    return sorted(path.name.removesuffix(AGAIN) for path in (home / FOLDER).glob(f"*{AGAIN}"))
 
 
 def home_tag(home: Path) -> str:

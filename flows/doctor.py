@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import queue
+import re
 import shutil
 import sys
 import threading
@@ -18,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Literal
+from urllib.parse import quote
 
 import httpx
 
@@ -178,10 +180,36 @@ def _token(settings: Settings, health: Health) -> Check:
         step = "set LABEL_STUDIO_API_KEY to the one on the server's page Account & Settings"
         return Check("token", "fail", "refused", step)
     if settings.label_studio_api_key_block:
-        block = settings.label_studio_api_key_block
-        return Check("token", "ok", f"in Prefect's Secret block {block}; not asked with here")
+        return _block(settings.label_studio_api_key_block)
     step = "set LABEL_STUDIO_API_KEY, or name a Secret block in SOLI_LABEL_STUDIO_API_KEY_BLOCK"
     return Check("token", "fail", "none is set", step)
+
+
+def _block(name: str) -> Check:
+    """Whether Prefect has the Secret block; what it holds is not asked for."""
+    url = prefect_api_url()
+    if url is None:
+        step = "set PREFECT_API_URL to the server that keeps the block"
+        return Check("token", "fail", f"in the Secret block {name} of no Prefect server", step)
+    where = f"{url}/block_types/slug/secret/block_documents/name/{quote(name, safe='')}"
+    try:
+        status = httpx.get(where, timeout=SECONDS).status_code
+    except (httpx.HTTPError, httpx.InvalidURL):
+        status = 0
+    if status == httpx.codes.OK:
+        return Check("token", "ok", f"in Prefect's Secret block {name}; not tried here")
+    step = "make it on the page Blocks of the Prefect server, of the type Secret"
+    said = "no" if status == httpx.codes.NOT_FOUND else "no answer about the"
+    return Check("token", "fail", f"{said} Secret block {name} at {_shown(url)}", step)
+
+
+def _shown(url: str) -> str:
+    """An address without a name or password.
+
+    >>> _shown("https://ann:pw@prefect.example.org/api")
+    'https://prefect.example.org/api'
+    """
+    return re.sub(r"//[^/]*@", "//", url)
 
 
 def _clock(what: str, theirs: datetime | None) -> Iterator[Check]:
@@ -207,11 +235,13 @@ def prefect(_settings: Settings) -> Iterator[Check]:
             health, said = client.get(f"{url}/health"), client.get(f"{url}/admin/version")
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         step = "start it with `prefect server start`, or correct PREFECT_API_URL"
-        yield Check("prefect", "fail", f"no server answers ({type(error).__name__})", step)
+        words = f"no server answers at {_shown(url)} ({type(error).__name__})"
+        yield Check("prefect", "fail", words, step)
         return
     if not health.is_success:
         step = "correct PREFECT_API_URL: it ends in /api; look at the server's log"
-        yield Check("prefect", "fail", f"answered {health.status_code} to health", step)
+        words = f"{_shown(url)} answered {health.status_code} to health"
+        yield Check("prefect", "fail", words, step)
         return
     theirs = str(said.json()) if said.is_success else "unknown"
     ours = installed(["prefect"])["prefect"]

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Sequence
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Lines of a table; what a cell holds is shown as it is.
+    """Lines of a table; what a cell holds is shown as it is. No lines where there are no rows.
 
     >>> table(["slice", "value"], [["a|b <i>", "0.1"]])
     ['| slice | value |', '| --- | --- |', '| a\\\\|b &lt;i> | 0.1 |']
     """
-    lines = [head, ["---"] * len(head), *rows]
+    below = list(rows)
+    lines = [head, ["---"] * len(head), *below] if below else []
     return ["| " + " | ".join(map(_cell, line)) + " |" for line in lines]
 
 
@@ -20,8 +21,14 @@ def _cell(text: str) -> str:
     return " ".join(text.replace("|", "\\|").replace("<", "&lt;").split())
 
 
-def number(value: float | None) -> str:
-    """Three decimals, or a dash."""
+def number(value: float | int | None) -> str:  # noqa: PYI041  # mypy tells them apart
+    """Three decimals, or a dash; a whole number as it is.
+
+    >>> number(0.5), number(1339), number(None)
+    ('0.500', '1,339', '–')
+    """
+    if isinstance(value, int):
+        return f"{value:,}"
     return "–" if value is None else f"{value:.3f}"
 
 

@@ -82,14 +82,12 @@ def markdown(measured: measure.Measurement, consensus: pa.Table) -> str:
 
     consensus: of the method that pairs are built from.
     """
-    gates = [
-        [
-            row["dimension"],
-            f"**{row['verdict']}**",
-            row["reason"],
-            _worst(json.loads(row["worst"])) if row["verdict"] == "stop" else "",
-        ]
-        for row in measured.gates.to_pylist()
+    verdicts = measured.gates.to_pylist()
+    gates = [[row["dimension"], f"**{row['verdict']}**", row["reason"]] for row in verdicts]
+    lowest = [  # below the table: Prefect's page cuts a fourth column off
+        [row["dimension"], _worst(json.loads(row["worst"]))]
+        for row in verdicts
+        if row["verdict"] == "stop"
     ]
     rows = measured.report.agreement.to_pylist()
     numbers = [
@@ -104,7 +102,9 @@ def markdown(measured: measure.Measurement, consensus: pa.Table) -> str:
         [
             "# Agreement",
             "",
-            *table(["dimension", "verdict", "reason", "worst slices"], gates),
+            *table(["dimension", "verdict", "reason"], gates),
+            "",
+            *table(["stopped", "worst slices"], lowest),
             "",
             *table(["dimension", "statistic", "value", "low", "high"], numbers),
             "",

@@ -106,7 +106,7 @@ def trained_page(trained: train.Trained) -> str:
         [
             f"# Model {trained.model_id[:12]}",
             "",
-            *table(["", ""], [[name, value] for name, value in facts.items()]),
+            *table(["what", "value"], [[name, value] for name, value in facts.items()]),
             "",
             *table(["metric", "value"], [[name, number(x)] for name, x in numbers_of(metrics)]),
             "",

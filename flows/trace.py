@@ -89,10 +89,9 @@ def resolve(store: Store, text: str) -> Reference:
             "SELECT DISTINCT item_id FROM scores WHERE model_id = $m ORDER BY 1 LIMIT 3",
             m=model,
         )
-        known = ", ".join(row["item_id"] for row in some) or "nothing; run `soli score`"
-        raise StoreError(
-            f"model {model} has no reward for item {item!r}; it scored, for example, {known}"
-        )
+        known = ", ".join(row["item_id"] for row in some)
+        scored = f"it scored, for example, {known}" if known else "run `soli score`"
+        raise StoreError(f"model {model} has no reward for item {item!r}; {scored}")
     return Reference(model_id=model, item_id=item or None)
 
 
@@ -109,6 +108,11 @@ def _upon(store: Store, text: str) -> Asked | None:
         return Asked(item=name)
     if kind != "item" and (annotator := annotator_of(store, name)):
         return Asked(annotator=annotator)
+    if "@" in name and not set(":/") & set(name):
+        raise StoreError(
+            f"{name!r} is no id; an annotator is traced by the random id that"
+            " `soli annotate annotators` shows"
+        )
     if kind:
         raise StoreError(f"no {kind} {name!r} is known; `soli trace latest` shows annotators")
     return None

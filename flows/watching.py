@@ -21,7 +21,17 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelled, Crashed, Scheduled
 
-from flows.beats import FOLDER, Beat, beats, forget, home_tag, tell_once
+from flows.beats import (
+    FOLDER,
+    Beat,
+    await_again,
+    awaited,
+    beats,
+    begun_again,
+    forget,
+    home_tag,
+    tell_once,
+)
 from flows.console import say
 from flows.flow_run import RUN_HANGS, RUN_LOST, emit, now
 from flows.prefect_server import NO_ANSWER
@@ -98,6 +108,9 @@ def _sweep(home: Path, *, dry_run: bool) -> list[Found]:
         for run in _without_beat(client, home_tag(home), set(known)):
             reason = "no process of this home does it (it ended before its first heartbeat)"
             found.append(_lost(client, home, run, reason, dry_run=dry_run))
+        for run_id in awaited(home):
+            if run_id not in known:
+                found += _told_late(client, home, run_id, dry_run=dry_run)
     return found
 
 
@@ -135,12 +148,38 @@ def _lost(
         client.set_flow_run_state(run.id, end(message=reason), force=True)
     forget(home, found.run_id)  # before it is scheduled: it may begin at once
     if outcome == "resumed":
-        again_soon: State[None] = Scheduled(message=f"resumed: {reason}")
-        client.set_flow_run_state(run.id, again_soon, force=True)
+        await_again(home, found.run_id)
+        _schedule(client, run, reason)
     words = f"{now()} run {run.name}: {reason}; {outcome}"
     say(words, "run.lost", level="warning", run_id=found.run_id, outcome=outcome)
     emit(RUN_LOST, f"run.{run.id}", run=run.name, outcome=outcome, reason=reason)
     return found
+
+
+def _told_late(client: SyncPrefectClient, home: Path, run_id: str, *, dry_run: bool) -> list[Found]:
+    """A resumed run that was called crashed before it began: it is scheduled once more, once.
+
+    The process that served the dead run says that it crashed when the last child of it, such as a
+    training that goes on, has let go of its output: minutes after we resumed the run.
+    """
+    run = _run(client, run_id)
+    if run and run.state_type in {StateType.SCHEDULED, StateType.PENDING}:
+        return []
+    if not dry_run:
+        begun_again(home, run_id)
+    if run is None or run.state_type != StateType.CRASHED:
+        return []
+    reason = "called crashed after it was resumed: a child of its dead process ended only now"
+    if not dry_run:
+        _schedule(client, run, reason)
+        words = f"{now()} run {run.name}: {reason}; resumed"
+        say(words, "run.lost", level="warning", run_id=run_id, outcome="resumed")
+    return [Found(run_id, run.name, "resumed", reason)]
+
+
+def _schedule(client: SyncPrefectClient, run: FlowRun, reason: str) -> None:
+    again_soon: State[None] = Scheduled(message=f"resumed: {reason}")
+    client.set_flow_run_state(run.id, again_soon, force=True)
 
 
 def _hanging(home: Path, beat: Beat, *, dry_run: bool) -> Found:

@@ -34,6 +34,7 @@ from warehouse.errors import PairingError
 logger = logging.getLogger(__name__)
 
 FORMAT = 1  # of the manifest
+SHOWN = 3  # of the decks without a pair, in a message
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def pairs_of(
     """
     base = origin.get("base")
     asked = asked_for(frozen, recipe, decks)
-    _check_total(asked)
+    _check_total(asked, frozen, recipe)
     earlier = Base(base, frozen, recipe) if base is not None else None
     blocks = [draw(request, frozen, recipe, earlier) for request in asked if request.number]
     items = items_table(frozen, "")
@@ -112,7 +113,7 @@ def pairs_of(
         "consensus_id": frozen.consensus_id,
         "code_version": origin.get("code_version", ""),
         **account.result(),
-        "warnings": _warnings([*origin.get("warnings", ()), *frozen.warnings], asked),
+        "warnings": _warnings([*origin.get("warnings", ()), *frozen.warnings], asked, recipe),
         "extends": earlier.account if earlier is not None else None,
         **origin.get("provenance", {}),
     }
@@ -151,16 +152,27 @@ def pair_set_row(pair_set: PairSet, path: str) -> pa.Table:
     return pa.Table.from_pylist([row], schema=without_stamp(PAIR_SETS.schema))
 
 
-def _check_total(asked: list[Request]) -> None:
+def _check_total(asked: list[Request], frozen: Frozen, recipe: Recipe) -> None:
     total = sum(request.number for request in asked)
     if total == 0:
-        why = "; ".join(request.explanation for request in asked) or "every count is 0"
-        raise PairingError(f"pairs: the recipe makes no pair at all ({why}); ask for some")
+        lacking = _lacking(asked, recipe)
+        more = f"{len(lacking) - SHOWN} more like it" if len(lacking) > SHOWN else ""
+        why = "; ".join(filter(None, [*lacking[:SHOWN], more, *frozen.warnings]))
+        step = "label more, or correct split, strategy or counts" if lacking else "ask for some"
+        raise PairingError(
+            f"pairs: the recipe makes no pair at all ({why or 'every count is 0'}); {step}"
+        )
     if total > MOST_PAIRS:
         raise PairingError(
             f"pairs: the recipe makes {total:,} pairs, more than {MOST_PAIRS:,}; "
             "ask for a number instead of 'all'"
         )
+
+
+def _lacking(asked: list[Request], recipe: Recipe) -> list[str]:
+    """Decks without a pair, in words; a split that is to get no item lacks nothing."""
+    none = {name for name in ("train", "validation", "test") if not getattr(recipe.split, name)}
+    return [each.explanation for each in asked if each.empty and each.split not in none]
 
 
 def items_table(frozen: Frozen, pair_set_id: str) -> pa.Table:
@@ -189,9 +201,9 @@ def _account(
     }
 
 
-def _warnings(known: list[str], asked: list[Request]) -> list[str]:
+def _warnings(known: list[str], asked: list[Request], recipe: Recipe) -> list[str]:
     """What a reader of the set should know; also logged."""
-    warnings = [*known, *(each.explanation for each in asked if each.empty)]
+    warnings = [*known, *_lacking(asked, recipe)]
     for warning in warnings:
         logger.warning("pair set: %s", warning)
     return warnings

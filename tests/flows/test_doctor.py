@@ -189,6 +189,27 @@ def test_a_server_that_is_not_well_names_the_next_step(
 
 
 @pytest.mark.parametrize(
+    ("status", "state", "said"),
+    [(200, "ok", "not tried here"), (404, "fail", "no Secret"), (500, "fail", "no answer about")],
+)
+def test_a_secret_block_that_is_not_there_is_told(stub, status, state, said):
+    server, settings = stub
+    server.answers["/api/block_types/slug/secret/block_documents/name/ours"] = (status, "{}")
+    block = {"label_studio_api_key": None, "label_studio_api_key_block": "ours"}
+    check = found(settings.model_copy(update=block))["token"]
+    assert check.state == state
+    assert said in check.found
+
+
+def test_a_secret_block_without_a_prefect_server_is_told(stub, monkeypatch):
+    _, settings = stub
+    monkeypatch.delenv("PREFECT_API_URL")
+    block = {"label_studio_api_key": None, "label_studio_api_key_block": "ours"}
+    check = found(settings.model_copy(update=block))["token"]
+    assert (check.state, "PREFECT_API_URL" in check.step) == ("fail", True)
+
+
+@pytest.mark.parametrize(
     ("seconds", "state", "said"),
     [(60, "warn", "ours is 60 s behind"), (-60, "warn", "ahead"), (900, "fail", "behind")],
 )

@@ -209,6 +209,7 @@ def test_a_checkpoint_folder_names_its_model_however_it_is_written(store, small_
         (":clip_001", "no model, annotator, item or checkpoint ''"),
         ("latest:clip_999", r"no reward for item 'clip_999'; it scored, for example, clip_0"),
         ("1", "there is 0123"),
+        ("ann@example.org", "is no id; an annotator is traced by the random id"),
         ("0123' OR 1=1 --", "no model"),
     ],
 )

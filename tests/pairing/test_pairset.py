@@ -124,6 +124,25 @@ def test_shuffled_rows_give_the_same_tables_and_manifest(world, seed, data):
         assert again.manifest == made.manifest
 
 
+def test_a_split_without_a_share_lacks_no_pairs(world):
+    counts = {"win_lose": {"train": "up to 9", "validation": "up to 9"}}
+    made = build_pairs(*world(), only(9, split=Split(0.5, 0.0, 0.5), counts=counts))
+    assert made.manifest["warnings"] == []
+
+
+def test_a_recipe_without_any_pair_says_why_in_few_words(world):
+    consensus, items = world(items=14, prompts=4)
+    one = pa.array(["0" * 64] * items.num_rows)
+    items = items.set_column(items.column_names.index("media_sha256"), "media_sha256", one)
+    up_to = {kind: {"train": "up to 9", "test": "up to 9"} for kind in ("win_lose", "win_tie")}
+    asked = {"counts": up_to, "kinds": tuple(up_to), "ood_generators": ()}
+    with pytest.raises(PairingError, match="no pair at all") as told:
+        build_pairs(consensus, items, recipe(dimensions=("looks",), **asked))
+    assert "more like it" in str(told.value)
+    assert "items have the same file as another item" in str(told.value)
+    assert str(told.value).count("0 pairs exist") == 3
+
+
 @pytest.mark.slow
 @given(seed=st.integers(0, 9), number=st.integers(0, 60))
 def test_exactly_as_many_pairs_as_asked_for_or_an_error_with_both_numbers(world, seed, number):
