@@ -90,10 +90,9 @@ def resolve(store: Store, text: str) -> Reference:
             "SELECT DISTINCT item_id FROM scores WHERE model_id = $m ORDER BY 1 LIMIT 3",
             m=model,
         )
-        known = ", ".join(row["item_id"] for row in some) or "nothing; run `soli score`"
-        raise StoreError(
-            f"model {model} has no reward for item {item!r}; it scored, for example, {known}"
-        )
+        known = ", ".join(row["item_id"] for row in some)
+        step = f"it scored, for example, {known}" if some else "run `soli score` first"
+        raise StoreError(f"model {model} has no reward for item {item!r}; {step}")
     return Reference(model_id=model, item_id=item or None)
 
 
