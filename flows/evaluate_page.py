@@ -25,6 +25,7 @@ def page_of(found: Evaluation, path: Path) -> None:
         "rows": rows,
         "main": [row for row in rows if row["metric"] in MAIN],
         "columns": columns,
+        "starred": any(row["clustered"] for row in found.scores),
         "reasons": missing_reasons(found),
         "reliability": judged,
         "plots": {

@@ -53,7 +53,8 @@ def distributions(rows: Rows, models: Sequence[str]) -> Figure:
         axis.set_ylim(0, 1.14 * top)
         if any(row["clustered"] for row in mine):
             axis.set_title("*", loc="right", pad=0)
-    color_key(figure, {"a score that many items share; * scores cluster": FAIL})
+    if any(row["levels"] or row["clustered"] for row in rows):
+        color_key(figure, {"a score that many items share; * scores cluster": FAIL})
     return figure
 
 

@@ -21,15 +21,20 @@ def by_start(
     >>> rows = [{"id": "ab12"}, {"id": "ab34"}]
     >>> by_start(rows, "id", "ab3", "model", "soli train")["id"]
     'ab34'
+    >>> by_start([], "id", None, "model", "soli train")
+    Traceback (most recent call last):
+        ...
+    warehouse.errors.StoreError: there is no model yet; run `soli train`
     """
     ids = [str(row[key]) for row in rows]
     if start in LATEST and rows:
         return dict(rows[0])
     found = [row for row, name in zip(rows, ids, strict=True) if start and name.startswith(start)]
     if not found:
+        if start is None:
+            raise StoreError(f"there is no {what} yet; run `{first}`")
         there = ", ".join(ids[:5]) or f"none; run `{first}`"
-        named = f"no {what}" if start is None else f"no {what} {start!r}"
-        raise StoreError(f"{named}; there is {there}")
+        raise StoreError(f"no {what} {start!r}; there is {there}")
     if len(found) > 1 and start not in ids:
         raise StoreError(
             f"{what} {start!r} could be any of {', '.join(str(row[key]) for row in found[:5])};"

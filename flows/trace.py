@@ -90,8 +90,8 @@ def resolve(store: Store, text: str) -> Reference:
             m=model,
         )
         known = ", ".join(row["item_id"] for row in some)
-        scored = f"it scored, for example, {known}" if known else "run `soli score`"
-        raise StoreError(f"model {model} has no reward for item {item!r}; {scored}")
+        step = f"it scored, for example, {known}" if some else "run `soli score` first"
+        raise StoreError(f"model {model} has no reward for item {item!r}; {step}")
     return Reference(model_id=model, item_id=item or None)
 
 

@@ -11,6 +11,7 @@ from training.config import TrainConfig
 from warehouse.errors import TrainingError
 
 T = TypeVar("T")
+PLAIN = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
 
 def to_json(config: TrainConfig) -> dict[str, Any]:
@@ -77,11 +78,11 @@ def _words(hint: Any) -> str:
     """What a field takes.
 
     >>> _words(int), _words(Literal["linear", "cosine"])
-    ('int', "'linear' or 'cosine'")
+    ('a whole number', "'linear' or 'cosine'")
     """
     if get_origin(hint) is Literal:
         return " or ".join(map(repr, get_args(hint)))
-    return str(getattr(hint, "__name__", hint))
+    return PLAIN.get(hint) or str(getattr(hint, "__name__", hint))
 
 
 def _fits(hint: Any, value: Any) -> bool:

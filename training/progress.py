@@ -31,6 +31,12 @@ def shown(title: str, *, wanted: bool = True) -> Iterator[Advance]:
         yield _lines(title)
 
 
+def tell(line: str) -> None:
+    """A line on stderr."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
 @contextmanager
 def _bar(title: str) -> Iterator[Advance]:
     columns = (
@@ -54,7 +60,6 @@ def _lines(title: str) -> Advance:
         tenth = LINES * done // max(total, 1)
         if tenth > said:
             said = tenth
-            sys.stderr.write(f"{title} {done}/{total} {note}".rstrip() + "\n")
-            sys.stderr.flush()
+            tell(f"{title} {done}/{total} {note}".rstrip())
 
     return advance

@@ -48,7 +48,7 @@ from training.job import (
 from training.loop import Run, fit, rewards_of, split_accuracy
 from training.model import RewardModel, model_id, weights_digest
 from training.plan import micro_batches
-from training.progress import shown
+from training.progress import shown, tell
 from training.reference import Reference, write_reference
 from training.tuning import tune
 from training.video import FrameCache
@@ -88,7 +88,12 @@ class _Watch:
         return _rank() == 0 and not self.quiet
 
     def begin(self, job: Path, step: int) -> None:
-        """Curve and TensorBoard join those given; step: where the run starts."""
+        """Curve and TensorBoard join those given; step: where the run starts.
+
+        A person who ran a killed run again is told that nothing of it was lost.
+        """
+        if step and self.shows:
+            tell(f"goes on from step {step}")
         if _rank() == 0:
             own = CurveFile(job / "curve.jsonl", step), TensorBoard(job / "tensorboard", step)
             self.callbacks = (*own, *self.callbacks)

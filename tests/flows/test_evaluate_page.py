@@ -2,6 +2,7 @@
 
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import pytest
 
@@ -79,6 +80,14 @@ def test_what_strangers_wrote_is_shown_and_not_run(tmp_path):
     assert "<script" not in text
     assert text.count("&lt;script&gt;") > 10
     assert "<svg" not in text  # there is no row to draw
+
+
+def test_stars_are_explained_where_there_is_one(tmp_path):
+    for clustered in (True, False):
+        scores = [SCORES[0] | {"clustered": clustered, "levels": []}]
+        page_of(replace(FOUND, scores=scores), tmp_path / "e.html")
+        text = (tmp_path / "e.html").read_text(encoding="utf-8")
+        assert ("* Scores cluster" in text) == clustered
 
 
 def test_models_stand_below_one_another_and_splits_beside(tmp_path):

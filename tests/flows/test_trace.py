@@ -226,6 +226,8 @@ def test_a_prefix_of_two_models_is_no_name(small):
     small.store.append("runs", pa.Table.from_pylist([other]))
     with pytest.raises(StoreError, match=r"could be any of 01ff.*, 0123"):
         resolve(small.store, "01")
+    with pytest.raises(StoreError, match=r"no reward for item 'clip_001'; run `soli score` first"):
+        resolve(small.store, "01f:clip_001")
     assert resolve(small.store, "012") == Reference(MODEL)
     assert resolve(small.store, "latest") == Reference(other["model_id"])
 

@@ -97,6 +97,14 @@ def stopped(job, at):
 
 
 @pytest.mark.slow
+def test_a_run_that_goes_on_says_from_which_step(run, write_job, capsys):
+    job = write_job(run)
+    stopped(job, 3)
+    train(job)
+    assert "goes on from step 2\n" in capsys.readouterr().err
+
+
+@pytest.mark.slow
 def test_a_full_disk_at_a_state_leaves_the_one_before_whole(run, write_job, monkeypatch):
     calm = train(write_job(run, "calm"), quiet=True)
     job = write_job(run)
