@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.commands import project_check, project_update, queue
+from flows.commands import gold, project_check, project_update, queue
 from flows.commands.common import DryRun, Json, group, settings_of
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ app = group("The Label Studio side: server, project, items, annotators.")
 project = group("Labelling projects.")
 app.add_typer(project, name="project")
 app.command("queue")(queue.queue)
+app.command("gold")(gold.gold)
 project.command("update")(project_update.update)
 project.command("check")(project_check.check)
 project.command("pause")(queue.pause)
