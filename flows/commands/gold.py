@@ -28,8 +28,9 @@ def gold(
     answered in two ways. The rest goes on.
 
     The answers become those of the token's owner, who thereby has judged the item: made where they
-    had none, changed where theirs says something else or is no ground truth, else left alone.
-    Running it again stores nothing twice. The next `soli ingest` takes them in.
+    had none, changed where theirs says something else or is no ground truth, else left alone. A
+    task has one ground truth in Label Studio: somebody else's gives up its mark. Running it again
+    stores nothing twice. The next `soli ingest` takes them in.
 
     \b
     Examples:
