@@ -40,6 +40,7 @@ GONE_SECONDS = 5.0  # without a process this long, a starting server counts as d
 POLL_SECONDS = 0.2
 PORT_TRIES = 3
 LARGEST_PORT = 65_535
+FREED_SECONDS = 3.0  # the kernel closes a killed server's sockets a moment after it looks gone
 LOG_LINES = 5
 
 # The server's process writes its own id before it becomes the server: no moment without a record.
@@ -172,6 +173,7 @@ def _credentials(home: Path) -> dict[str, str]:
 
 def write_secret(path: Path, value: object) -> None:
     """JSON file that only its owner can read, complete or not there at all."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     partial = path.with_name(path.name + ".partial")
     partial.unlink(missing_ok=True)
     handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -186,10 +188,20 @@ def _ports(home: Path) -> Iterator[int]:
         last = int((home / "server.port").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         last = 0
-    if 0 < last <= LARGEST_PORT and _is_free(last):
+    if 0 < last <= LARGEST_PORT and _comes_free(last):
         yield last
     for _ in range(PORT_TRIES):
         yield free_port()
+
+
+def _comes_free(port: int) -> bool:
+    """Whether a port is free, or is so within a moment."""
+    deadline = time.monotonic() + FREED_SECONDS
+    while not _is_free(port):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_SECONDS)
+    return True
 
 
 def _is_free(port: int) -> bool:

@@ -116,7 +116,8 @@ def test_a_taken_port_is_told_and_its_owner_left_alone(
     assert server.running(tmp_path / "home") is None
 
 
-def test_the_port_of_last_time_is_tried_first_where_nobody_has_it(tmp_path):
+def test_the_port_of_last_time_is_tried_first_where_nobody_has_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(server, "FREED_SECONDS", 0.1)
     last = server.free_port()
     (tmp_path / "server.port").write_text(str(last))
     assert next(server._ports(tmp_path)) == last
