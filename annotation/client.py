@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from annotation.connection import Connection
 from annotation.labeling import config_source
 from annotation.paging import BEFORE_ALL, Json, Page, after, page_problem, question
-from annotation.payload import User
+from annotation.payload import Annotation, User, raw_annotations, read_annotation
 from annotation.transport import server_time
 from warehouse.errors import AnnotationError
 
@@ -166,6 +166,16 @@ class Client(Connection):
     def update_task(self, task_id: int, changes: Mapping[str, Any]) -> Json:
         """Change fields of a task."""
         return self._mapping("PATCH", f"api/tasks/{task_id}/", body=dict(changes))
+
+    def annotations(self, task_id: int) -> list[Annotation]:
+        """Annotations of a task, the oldest first; those that make no sense are left out.
+
+        Of the task itself: Label Studio's list of a task's annotations leaves skips out.
+        """
+        task = self._mapping("GET", f"api/tasks/{task_id}/")
+        found = map(read_annotation, raw_annotations(task))
+        sound = [each for each in found if isinstance(each, Annotation)]
+        return sorted(sound, key=lambda each: each.key[::-1])
 
     def annotate(self, task_id: int, annotation: Mapping[str, Any]) -> Json:
         """Store an annotation as the token's user, once."""

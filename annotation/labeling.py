@@ -202,6 +202,16 @@ def config_choices(config: str) -> dict[str, tuple[str, ...]]:
     }
 
 
+def config_objects(config: str) -> dict[str, str]:
+    """Dimension → name of the tag that its answers are about.
+
+    >>> config_objects('<View><Choices name="a" toName="v"><Choice value="Pass"/></Choices></View>')
+    {'a': 'v'}
+    """
+    controls = _root(config).iter("Choices")
+    return {control.get("name", ""): control.get("toName", OBJECT) for control in controls}
+
+
 def config_dimensions(config: str) -> list[str]:
     """Names of the dimensions that every annotation must answer, in reading order."""
     return list(config_choices(config))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 
@@ -38,6 +38,12 @@ def sign_up(admin: Client, emails: Mapping[str, str], secret_file: Path) -> dict
             held[name]["token"] = _token(admin, emails[name], held[name]["password"])
             write_secret(secret_file, held)
     return {name: Client(admin.url, held[name]["token"]) for name in emails}
+
+
+def members_among(admin: Client, emails: Iterable[str]) -> set[str]:
+    """Those of these e-mails that a member of the server has, in capitals or not."""
+    there = {user.email.casefold() for user in admin.users().values() if user.email}
+    return {email for email in emails if email.casefold() in there}
 
 
 def strike_out(secret_file: Path, names: Collection[str]) -> None:

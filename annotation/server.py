@@ -1,7 +1,7 @@
 """A Label Studio server of our own: started, found again after a crash, and ended.
 
 Everything of a server lies in its home: `data/` (its database and files), `credentials.json`
-(0600), `server.pid` and `server.log`. It listens on 127.0.0.1 only.
+(0600), `server.pid`, `server.port` (the last one) and `server.log`. It listens on 127.0.0.1 only.
 
 `python -m annotation.server --template DIR --binary BIN` makes the template that later starts copy.
 """
@@ -39,6 +39,8 @@ STOP_SECONDS = 10.0
 GONE_SECONDS = 5.0  # without a process this long, a starting server counts as dead
 POLL_SECONDS = 0.2
 PORT_TRIES = 3
+LARGEST_PORT = 65_535
+FREED_SECONDS = 3.0  # the kernel closes a killed server's sockets a moment after it looks gone
 LOG_LINES = 5
 
 # The server's process writes its own id before it becomes the server: no moment without a record.
@@ -95,7 +97,7 @@ def start(
 
     binary: the `label-studio` program of its own environment.
     media_root: folder below which Local storage connections may serve videos.
-    port: a free one where None.
+    port: where None, the one that it had last, so that links go on working; else a free one.
     template: migrated data directory (`prepare_template`); a first start without one takes half a
         minute longer.
     progress: called with the seconds waited, a few times a second.
@@ -107,14 +109,14 @@ def start(
     with _alone(home):
         found = running(home)
         if found and _fits(found, media_root, port) and _healthy(found.url):
-            return found
+            return _remembered(found)
         stop(home)
         _prepare_data(home, binary, template)
         secret = _credentials(home)
-        for _ in range(1 if port else PORT_TRIES):
-            _launch(home, binary, media_root, port or free_port(), secret)
+        for each in [port] if port else _ports(home):
+            _launch(home, binary, media_root, each, secret)
             if _await(home, progress, timeout):
-                return _required(home)
+                return _remembered(_required(home))
             stop(home)  # another program has the port, and the server moved to the next
         raise AnnotationError(
             f"Label Studio: port {port or '(any)'} is taken by another program; name a free one or"
@@ -171,12 +173,54 @@ def _credentials(home: Path) -> dict[str, str]:
 
 def write_secret(path: Path, value: object) -> None:
     """JSON file that only its owner can read, complete or not there at all."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     partial = path.with_name(path.name + ".partial")
     partial.unlink(missing_ok=True)
     handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         json.dump(value, file)
     partial.replace(path)
+
+
+def _ports(home: Path) -> Iterator[int]:
+    """Ports to try: the one that this home's server had last where it is free, then free ones."""
+    try:
+        last = int((home / "server.port").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        last = 0
+    if 0 < last <= LARGEST_PORT and _comes_free(last):
+        yield last
+    for _ in range(PORT_TRIES):
+        yield free_port()
+
+
+def _comes_free(port: int) -> bool:
+    """Whether a port is free, or is so within a moment."""
+    deadline = time.monotonic() + FREED_SECONDS
+    while not _is_free(port):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_SECONDS)
+    return True
+
+
+def _is_free(port: int) -> bool:
+    with closing(socket.socket()) as probe:
+        # As servers do: connections that have just ended do not count, listeners do.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def _remembered(server: LabelStudio) -> LabelStudio:
+    """The same server; its home knows the port from now on."""
+    partial = server.home / "server.port.new"
+    partial.write_text(server.url.rpartition(":")[2], encoding="utf-8")
+    partial.replace(server.home / "server.port")
+    return server
 
 
 def free_port() -> int:

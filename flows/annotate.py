@@ -280,7 +280,7 @@ def commit_pull(settings: Settings, pulled: Pulled, *, dry_run: bool = False) ->
         settings.store,
         observed.tasks(),
         source=source,
-        labelling=_labelling(settings, observed.project, project_rows(settings.store, source)),
+        labelling=labelling_of(settings, observed.project, project_rows(settings.store, source)),
         origin=pulled.origin,
         dry_run=dry_run,
     )
@@ -290,7 +290,7 @@ def commit_pull(settings: Settings, pulled: Pulled, *, dry_run: bool = False) ->
     return result
 
 
-def _labelling(settings: Settings, project: Project, rows: list[dict[str, Any]]) -> Labelling:
+def labelling_of(settings: Settings, project: Project, rows: list[dict[str, Any]]) -> Labelling:
     """How a project is read now; what the settings leave out is as it was.
 
     rows: the versions of its labelling.
@@ -308,7 +308,7 @@ def _labelling(settings: Settings, project: Project, rows: list[dict[str, Any]])
 def _read_otherwise(settings: Settings, project: Project, before: LastPull) -> bool:
     """Whether the mapping changed since the last pull: then all answers are read again."""
     rows = project_rows(settings.store, project_source(project))
-    asked = _labelling(settings, project, rows)
+    asked = labelling_of(settings, project, rows)
     known = known_labelling([row for row in rows if row["observed_at"] <= before.observed_at])
     return known is not None and known.content["mapping"] != asked.content["mapping"]
 

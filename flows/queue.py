@@ -40,7 +40,7 @@ class Queue:
     items: list[dict[str, Any]]
     """rank, item_id, usefulness, information (bits over all dimensions), coverage, why (in words),
     and labels: per dimension P(pass) by people and by the model, labels given, information and
-    disagreement."""
+    disagreement. Of fresh items before the first consensus: rank, item_id, why, and no labels."""
     asked: dict[int, queue.Asked] = field(default_factory=dict)
     """Project id -> what came of asking; empty where nothing was pushed."""
 
@@ -88,10 +88,16 @@ def most_wanted(
 ) -> list[dict[str, Any]]:
     """Items by what one more label is worth, most first; what tells nothing is left out.
 
-    fresh: items that nobody has judged yet, instead of those that have labels.
-    Raises: AgreementError where agreement or a consensus is missing.
+    fresh: items that nobody has judged yet, instead of those that have labels; where agreement or
+        a consensus is missing, in random order.
+    Raises: AgreementError where one is missing and fresh is not asked for.
     """
-    found = found_useful(settings, most_labels=most_labels)
+    try:
+        found = found_useful(settings, most_labels=most_labels)
+    except AgreementError:
+        if fresh:
+            return _unjudged(settings)[:limit]
+        raise
     parts: dict[str, list[dict[str, Any]]] = {}
     for row in found.labels.to_pylist():
         parts.setdefault(row["item_id"], []).append({name: row[name] for name in SHOWN})
@@ -107,6 +113,22 @@ def most_wanted(
         if len(ranked) == limit:
             break
     return ranked
+
+
+def _unjudged(settings: Settings) -> list[dict[str, Any]]:
+    """Items that nobody has judged, in random order."""
+    rows = settings.store.query("SELECT item_id FROM clips ANTI JOIN labels USING (item_id)")
+    reason = "nobody has judged it; in random order, as there is no consensus yet"
+    return [
+        {"rank": rank, "item_id": item, "why": reason, "labels": []}
+        for rank, item in enumerate(_drawn(settings, rows["item_id"].to_pylist()), start=1)
+    ]
+
+
+def _drawn(settings: Settings, items: list[str]) -> list[str]:
+    """Items in the queue's random order."""
+    seed = queue_config(settings).seed
+    return sorted(items, key=lambda item: (queue.draw(seed, item), item))
 
 
 def ask_for_more(
@@ -145,8 +167,8 @@ def serve_useful_first(settings: Settings, model: str | None = None) -> dict[int
     try:
         useful = found_useful(settings, model=model).items["item_id"].to_pylist()
     except AgreementError:
-        useful = settings.store.query("SELECT item_id FROM clips")["item_id"].to_pylist()
-        useful.sort(key=lambda item: (queue.draw(queue_config(settings).seed, item), item))
+        clips = settings.store.query("SELECT item_id FROM clips")
+        useful = _drawn(settings, clips["item_id"].to_pylist())
     config = queue_config(settings)
     with connect(settings) as client:
         return {

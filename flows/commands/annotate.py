@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.commands import project_check, project_update, queue
+from flows.commands import gold, project_check, project_update, queue
 from flows.commands.common import DryRun, Json, group, settings_of
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ app = group("The Label Studio side: server, project, items, annotators.")
 project = group("Labelling projects.")
 app.add_typer(project, name="project")
 app.command("queue")(queue.queue)
+app.command("gold")(gold.gold)
 project.command("update")(project_update.update)
 project.command("check")(project_check.check)
 project.command("pause")(queue.pause)
@@ -40,7 +41,8 @@ def server(
     context: typer.Context,
     *,
     port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="Port (default: a free one).")
+        int | None,
+        typer.Option(min=1, max=65535, help="Port (default: the last one, else a free one)."),
     ] = None,
     stop: Annotated[bool, typer.Option("--stop", help="End the server of this home.")] = False,
     json: Json = False,
@@ -216,13 +218,19 @@ def annotators(
 
     settings = settings_of(context)
     if sign_up:
+        from annotation.members import members_among
         from annotation.members import sign_up as enrol
 
-        secrets = settings.server_home / "annotators.json"
+        secrets, wanted = settings.server_home / "annotators.json", set(sign_up)
         with connect(settings) as client:
-            for member in enrol(client, {email: email for email in sign_up}, secrets).values():
+            before = len(members_among(client, wanted))
+            for member in enrol(
+                client, {email: email for email in sorted(wanted)}, secrets
+            ).values():
                 member.close()
-        typer.echo(f"signed up {len(sign_up)}; names and passwords: {secrets}", err=True)
+        known = f", {before} were before" if before else ""
+        said = f"signed up {len(wanted) - before}{known}; names and passwords: {secrets}"
+        typer.echo(said, err=True)
     rows = settings.store.query(
         "SELECT annotator_id, count(*) AS labels, count(DISTINCT item_id) AS items,"
         " avg((value = 'pass')::INTEGER) AS pass_rate, median(seconds) AS seconds"

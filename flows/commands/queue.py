@@ -38,7 +38,9 @@ def queue(
     tell, more where the newest model contradicts people, less where the prompt's other clips have
     labels. With --push, each item of the list that has all its labels is served once more, to
     somebody who has not judged it, before tasks without labels. Pushed again, it is not asked
-    twice. `soli score --push` puts the tasks that wait for their first labels in this order.
+    twice. It needs `soli agreement report` and `soli consensus build`; with --fresh, items come in
+    random order where these have not run. `soli score --push` puts the tasks that wait for their
+    first labels in this order.
 
     \b
     Examples:
@@ -86,7 +88,8 @@ def _show(found: Queue) -> None:
         "rank", "item_id", "usefulness", "bits", "dimension", "p_pass", "model", "labels",
         "information",
     )  # fmt: skip
-    show_rows(rows, columns, "One more label tells most about")
+    if rows or not found.items:
+        show_rows(rows, columns, "One more label tells most about")
     for item in found.items:
         typer.echo(visible(f"{item['rank']}. {item['item_id']}: {item['why']}"))
     for project, asked in found.asked.items():

@@ -5,7 +5,7 @@ import pytest
 
 from annotation.client import Client
 from annotation.labeling import DEFAULT_DIMENSIONS
-from annotation.members import sign_up
+from annotation.members import members_among, sign_up
 from annotation.projects import (
     adopt_project,
     distinct_sources,
@@ -124,6 +124,11 @@ def test_annotators_sign_up_once_and_each_acts_as_themselves(admin, annotators, 
     for name, client in again.items():
         assert client.whoami() == annotators[name].whoami()
         assert client.whoami().email == emails[name]
+
+
+def test_who_is_a_member_already_is_known_in_capitals_or_not(admin, annotators):
+    emails = {"Ana@annotators.example", "nobody@annotators.example"}
+    assert members_among(admin, emails) == {"Ana@annotators.example"}
 
 
 def test_an_annotator_whose_sign_up_was_killed_halfway_gets_in(admin, label_studio, tmp_path):

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from annotation.labeling import DEFAULT_DIMENSIONS, OBJECT
 from annotation.projects import ensure_project, item_tasks
-from annotation.queue import Asked
+from annotation.queue import Asked, draw
 from flows.measure import build, measure
 from flows.queue import ask_for_more, most_wanted, pause, resume
 from warehouse.errors import AgreementError
@@ -108,6 +108,32 @@ def test_the_command_lists_each_dimension_of_an_item(soli, small):
     first = found["items"][0]
     assert out.count(first["item_id"]) == 4  # a row a dimension, and why
     assert f"1. {first['item_id']}: {first['why']}" in out
+
+
+@pytest.mark.slow
+def test_before_the_first_consensus_fresh_items_come_in_random_order(soli, settings, tmp_path):
+    rows = [{"item_id": f"v{n}", "prompt": "p", "media": "https://x/v.mp4"} for n in range(9)]
+    (tmp_path / "clips.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert soli("annotate", "items", "clips.jsonl")[0] == 0
+    drawn = sorted((row["item_id"] for row in rows), key=lambda item: draw(0, item))
+    found = json.loads(soli("annotate", "queue", "--fresh", "--limit", "4", "--json")[1])
+    assert [(row["rank"], row["item_id"]) for row in found["items"]] == list(
+        enumerate(drawn[:4], start=1)
+    )
+    code, out, _ = soli("annotate", "queue", "--fresh")
+    assert code == 0
+    assert f"1. {drawn[0]}: nobody has judged it; in random order" in out
+    assert soli("annotate", "queue")[0] == 1
+
+
+@pytest.mark.slow
+def test_without_a_consensus_what_is_judged_is_not_fresh(settings, export, tasks):
+    from flows.exports import ingest_export
+    from flows.labelling import Labelling
+
+    dimensions = tuple(dimension.name for dimension in DEFAULT_DIMENSIONS)
+    ingest_export(settings.store, export(tasks), labelling=Labelling(dimensions))
+    assert most_wanted(settings, limit=5, most_labels=None, fresh=True) == []
 
 
 @pytest.mark.slow

@@ -138,6 +138,15 @@ def test_a_dry_run_for_a_duplicate_says_that_it_would_get_a_source(soli, served,
     assert changed["source"] == admin.project(project.id).source != project.source
 
 
+@pytest.mark.server
+def test_who_was_signed_up_before_is_not_signed_up_again(soli, served):
+    sign_up = ("annotate", "annotators", "--sign-up")
+    assert soli(*sign_up, "zoe@example.org")[2].startswith("signed up 1; names and passwords: ")
+    again = soli(*sign_up, "zoe@example.org", "--sign-up", "yan@example.org")[2]
+    assert again.startswith("signed up 1, 1 were before; names")
+    assert soli(*sign_up, "zoe@example.org")[2].startswith("signed up 0, 1 were before; names")
+
+
 DIMENSION = '[[dimensions]]\nname = "{name}"\nquestion = "Sound?"\nguidelines = ["Look."]\n{more}\n'
 
 
