@@ -51,7 +51,7 @@ def soli_compare(settings, capsys):
         app = typer.Typer()
         app.command()(command)
         with pytest.raises(SystemExit) as stop:
-            app(list(arguments), obj={"home": settings.home})
+            app(list(arguments), obj={"home": settings.home, "log_json": None})
         assert stop.value.code in {0, None}
         shown = capsys.readouterr()
         return json.loads(shown.out) if "--json" in arguments else shown.out

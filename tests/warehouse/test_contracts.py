@@ -165,9 +165,7 @@ def test_filters_reach_the_files_of_an_evolved_table(store):
 
 def test_columns_are_added_though_the_writer_died_right_after(store, monkeypatch):
     written_under_version_1(store, "projects")
-    monkeypatch.setattr(
-        "warehouse.lake._place", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
-    )
+    monkeypatch.setattr("warehouse.lake.place", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     schema = pa.schema([f for f in TABLES["projects"].schema if f.name != "observed_at"])
     rows = pa.Table.from_pylist([sample("projects", 2)], schema)
     with pytest.raises(KeyboardInterrupt):

@@ -158,7 +158,7 @@ def test_a_writer_killed_before_its_commit_leaves_nothing(store):
     code = (
         "import os, sys; from pathlib import Path; import pyarrow as pa\n"
         "import warehouse.lake as lake; from warehouse.store import Store\n"
-        "lake._place = lambda *args: os._exit(9)\n"
+        "lake.place = lambda *args: os._exit(9)\n"
         "rows = pa.table({'prompt_id': ['pb'], 'text': ['b'], 'attributes': ['{}']})\n"
         "Store(Path(sys.argv[1])).append('prompts', rows)"
     )
