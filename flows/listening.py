@@ -10,6 +10,7 @@ import socket
 from pathlib import Path
 from typing import Any, ClassVar
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from warehouse.errors import SettingsError
@@ -21,7 +22,8 @@ TOKEN_BYTES = 32
 class Connection(H11Protocol):
     """An HTTP connection that waits for each request, head and body, a limited time.
 
-    uvicorn limits the time between requests alone, and not once a request has begun.
+    uvicorn limits the time between requests alone (`timeout_keep_alive`), and not once a request
+    has begun.
     """
 
     patience: ClassVar[float] = 10.0
@@ -37,17 +39,21 @@ class Connection(H11Protocol):
         if self.transport.is_closing():
             return
         now = self.loop.time()
-        if self._answering():
+        if self._owes_nothing():
             self._waiting_since = now
         elif now - self._waiting_since > self.patience:
             self.transport.close()
             return
         self.loop.call_later(self.patience / 4, self._watch)
 
-    def _answering(self) -> bool:
-        """Whether a whole request is there, and its answer is on its way."""
+    def _owes_nothing(self) -> bool:
+        """Whether the answer to a whole request is on its way, or no byte of the next one came."""
         cycle = self.cycle
-        return bool(cycle) and not (cycle.response_complete or cycle.more_body)
+        if not cycle:
+            return False
+        if cycle.response_complete:
+            return self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]
+        return not cycle.more_body
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -67,6 +67,13 @@ def test_a_slow_answer_to_a_whole_request_is_waited_for():
     assert answer.endswith(b"ok")
 
 
+@pytest.mark.parametrize(("second", "answers"), [(HEAD + b"\r\n", 2), (HEAD, 1)])
+def test_between_requests_a_client_may_take_its_time_but_not_within_one(second, answers):
+    pauses = [b""] * 20  # two for the patience: the answer takes four, and four pass after it
+    answer = asyncio.run(answer_to(HEAD + b"\r\n", *pauses, second))
+    assert answer.count(b"HTTP/1.1 200") == answers
+
+
 def test_a_token_is_made_once_readable_by_its_owner_alone(tmp_path):
     path = tmp_path / "home" / "serve.token"
     token = token_of(path)

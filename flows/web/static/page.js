@@ -36,6 +36,11 @@ for (const clip of document.querySelectorAll("video")) {
   else clip.addEventListener("error", missing);
 }
 
+// Clips are asked for once the page is drawn: until then the numbers have the server to themselves.
+addEventListener("load", () => requestAnimationFrame(() => setTimeout(() => {
+  for (const clip of document.querySelectorAll("video")) clip.preload = "metadata";
+})));
+
 // Clips without controls play while somebody points at them, or by Enter or Space.
 for (const clip of document.querySelectorAll("video:not([controls])")) {
   const play = () => clip.play().catch(() => {}); // a clip that is not there
