@@ -13,6 +13,7 @@ from flows.web.charts import charts
 from warehouse.contracts import STATISTICS
 
 Facts = dict[str, Any]
+EVERY = "every"  # instead of a dimension: ranking all takes twice as long
 PAGE, CARDS, PAIRS = 50, 12, 6  # rows of one page of items_found, disagreements, pair_set_examples
 CHANCE = 0.5  # ACC of a model that knows nothing
 
@@ -135,20 +136,24 @@ def disagreements(ask: Ask, between: str, model: str, dimension: str, page: int)
 
     between: model-high (people say fail), model-low (people say pass), or people.
     model: its id; empty: the newest one that gave rewards.
+    dimension: or EVERY; empty: the first one.
     """
     models = [row for row in ask("models") if row["rewards"]]
     model = model or (models[0]["model_id"] if models else "")
+    dimensions = [row["dimension"] for row in ask("overview_consensus")]
+    dimension = dimension or next(iter(dimensions), EVERY)
+    which = {"dimension": "" if dimension == EVERY else dimension, "page": str(page)}
     if between == "people":
-        cards = ask("doubts", dimension=dimension, page=str(page))
+        cards = ask("doubts", **which)
     else:
         label = "fail" if between == "model-high" else "pass"
-        cards = ask("disagreements", model=model, label=label, dimension=dimension, page=str(page))
+        cards = ask("disagreements", model=model, label=label, **which)
     return {
         "between": between,
         "model": model,
         "models": models,
         "dimension": dimension,
-        "dimensions": [row["dimension"] for row in ask("overview_consensus")],
+        "dimensions": dimensions,
         "cards": cards,
         "page": page,
         "more": len(cards.rows) == CARDS,

@@ -293,3 +293,15 @@ def test_an_address_that_cannot_be_listened_on_is_one_line(media_home, capsys):
     error = capsys.readouterr().err
     assert "nobody can listen on no such host" in error
     assert error.count("\n") == 1
+
+
+def test_disagreements_are_of_the_first_dimension_unless_another_or_every_one_is_asked_for(site):
+    def shown(**values):
+        text = site.get("/disagreements", params={"between": "people", **values}).text
+        return set(
+            re.findall(r"<p>(Physical plausibility|Semantic alignment|Subject deformity):", text)
+        )
+
+    assert shown() == {"Physical plausibility"}
+    assert shown(dimension="subject_deformity") == {"Subject deformity"}
+    assert len(shown(dimension="every")) > 1
