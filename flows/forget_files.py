@@ -72,15 +72,26 @@ def erase(store: Store, plan: Plan, say: Say) -> None:
 
 
 def _erase_item(home: Path, plan: Plan) -> None:
-    for row in plan.pair_sets:
-        for name in (ITEMS, PAIRS_FILE):
-            (home / "pair_sets" / row["pair_set_id"] / name).unlink(missing_ok=True)
+    known = {row["pair_set_id"] for row in plan.pair_sets}
+    for folder in sorted((home / "pair_sets").glob("*/")):  # one may have been built meanwhile
+        if folder.name in known or _holds(folder / ITEMS, plan.subject):
+            for name in (ITEMS, PAIRS_FILE):
+                (folder / name).unlink(missing_ok=True)
     for media in sorted((home / "runs").glob("*/media.parquet")):
         _leave_out(media, plan.subject)
     if plan.frames:
         shutil.rmtree(home / "frames", ignore_errors=True)  # a cache: decoded again where needed
     for copy in held_in(plan, home):
         copy.unlink(missing_ok=True)
+
+
+def _holds(table: Path, item: str) -> bool:
+    """Whether a file of items, where it is there and whole, holds an item."""
+    try:
+        items = pq.read_table(table, columns=["item_id"])["item_id"]
+    except (OSError, KeyError, pa.ArrowException):
+        return False
+    return bool(pc.is_in(pa.scalar(item), value_set=items).as_py())
 
 
 def _leave_out(media: Path, item: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,12 +26,15 @@ SELECT c.uri, c.media_sha256, p.prompt_id, p.text,
   NOT EXISTS (SELECT 1 FROM items AS o WHERE o.prompt_id = c.prompt_id AND o.item_id <> $i)
     AS own_prompt,
   NOT EXISTS (SELECT 1 FROM clips AS o WHERE o.item_id <> $i AND o.media_sha256 = c.media_sha256)
-    AS own_media,
-  NOT EXISTS (SELECT 1 FROM clips AS o WHERE o.item_id <> $i AND o.uri = c.uri) AS own_uri
+    AS own_media
 FROM clips AS c LEFT JOIN prompts AS p USING (prompt_id) WHERE c.item_id = $i
 """
 _URIS = """
 SELECT uri FROM items WHERE item_id = $i UNION SELECT uri FROM media WHERE item_id = $i ORDER BY 1
+"""
+_OTHERS = """
+SELECT uri FROM items WHERE item_id <> $i AND list_contains($names, parse_filename(uri))
+UNION SELECT uri FROM media WHERE item_id <> $i AND list_contains($names, parse_filename(uri))
 """
 _ANNOTATIONS = """
 SELECT source, list(DISTINCT task_id ORDER BY task_id) AS tasks,
@@ -180,10 +184,8 @@ def _of_annotator(store: Store, annotator: str) -> Plan:
 
 def _of_item(store: Store, item: str) -> Plan:
     own = _rows(store, _ALONE, i=item)
-    uris = [row["uri"] for row in _rows(store, _URIS, i=item) if row["uri"]]
-    shared = {row["uri"] for row in own if not row["own_uri"]}
+    kept = _own_uris(store, item)
     prompt = next((row for row in own if row["own_prompt"] and row["prompt_id"]), None)
-    kept = [uri for uri in uris if uri not in shared]
     return _planned(
         store,
         Asked(item=item),
@@ -196,6 +198,19 @@ def _of_item(store: Store, item: str) -> Plan:
         frames=any(row["own_media"] for row in own),
         label_studio=_rows(store, _TASKS, i=item),
     )
+
+
+def _own_uris(store: Store, item: str) -> list[str]:
+    """Where the item's video is or was, but for places that another item's is at, or ever was."""
+    uris = [row["uri"] for row in _rows(store, _URIS, i=item) if row["uri"]]
+    names = [uri.rpartition("/")[2] for uri in uris]
+    others = {_place(row["uri"]) for row in _rows(store, _OTHERS, i=item, names=names)}
+    return [uri for uri in uris if _place(uri) not in others]
+
+
+def _place(uri: str) -> str:
+    """A URI such that two ways to write one place are the same."""
+    return uri if "://" in uri else os.path.realpath(uri)
 
 
 def _planned(store: Store, asked: Asked, **known: Any) -> Plan:
@@ -218,7 +233,11 @@ def held_in(plan: Plan, home: Path) -> list[Path]:
     ours = (home / "media").resolve()
     places = (Path(uri) for uri in plan.uris if "://" not in uri)
     return [
-        place for place in places if place.is_absolute() and place.resolve().is_relative_to(ours)
+        place
+        for place in places
+        if place.is_absolute()
+        and place.resolve().is_relative_to(ours)
+        and place.parent.resolve().is_relative_to(ours)  # a link elsewhere is not ours to delete
     ]
 
 

@@ -33,6 +33,7 @@ def remaining(store: Store, plan: Plan, *, done: bool) -> list[str]:
         _in_label_studio(plan),
         _server(store.home),
         _videos(store, plan),
+        _frames(store.home, plan),
         _tables(store, plan) if done else (),
         _files(store.home, plan, done=done),
         _vague(plan),
@@ -62,6 +63,11 @@ def _server(home: Path) -> Iterator[str]:
         yield f"{home / SERVER}: data, secrets and log of the Label Studio that runs in this home"
 
 
+def _frames(home: Path, plan: Plan) -> Iterator[str]:
+    if plan.kind == "item" and (home / "frames").is_symlink():
+        yield f"{home / 'frames'} is a link: empty the folder that it leads to, a cache of frames"
+
+
 def _some(numbers: list[int]) -> str:
     shown = ", ".join(map(str, numbers[:SHOWN]))
     return f"{shown}, ...; --json lists all" if len(numbers) > SHOWN else shown
@@ -87,9 +93,9 @@ def _files(home: Path, plan: Plan, *, done: bool) -> Iterator[str]:
         inside = path.relative_to(home)
         if inside.parts[0] in OURS or inside.name.lstrip(".") == "forget.json":
             continue
-        if inside.suffix in BINARY or not path.is_file() or (not done and looked_after(inside)):
+        if not path.is_file() or (not done and looked_after(inside)):
             continue
-        if names(path, words):
+        if words.search(str(inside)) or (inside.suffix not in BINARY and names(path, words)):
             yield f"{path} still names {_whom(plan)}: look at it"
 
 

@@ -614,3 +614,42 @@ def test_what_a_table_still_says_is_named(gone):
     people(store, ("c" * 32, "Dora Dee"))
     left = forget(store, "c" * 32, patience=0).remains
     assert "table projects, column config still names them in 1 row: look at it" in left
+
+
+def test_a_video_that_another_item_has_or_had_under_any_spelling_stays(gone):
+    store, media = gone.store, gone.home.absolute() / "media"
+    (media / "sub").mkdir(parents=True)
+    outside = gone.home.absolute().parent / "outside"
+    outside.mkdir()
+    for name in ("mine.mp4", "theirs.mp4", "target.mp4"):
+        (media / name).write_bytes(b"video")
+    (outside / "link.mp4").symlink_to(media / "target.mp4")
+    known = store.read("media").drop_columns(["observed_at"]).schema
+    clips = store.query("FROM clips ORDER BY item_id LIMIT 2").to_pylist()
+    own, other = ({name: clip[name] for name in known.names} for clip in clips)
+    places = [
+        (own, media / "mine.mp4"),
+        (own, media / "theirs.mp4"),
+        (own, outside / "link.mp4"),
+        (other, media / "sub" / ".." / "theirs.mp4"),
+    ]
+    rows = [
+        row | {"revision": number, "uri": str(place)}
+        for number, (row, place) in enumerate(places, start=2)
+    ]
+    store.append("media", pa.Table.from_pylist(rows, schema=known))
+    remains = forget(store, own["item_id"], patience=0).remains
+    assert sorted(path.name for path in media.glob("*.mp4")) == ["target.mp4", "theirs.mp4"]
+    assert (outside / "link.mp4").is_symlink()
+    assert f"the video itself: {outside / 'link.mp4'}" in remains
+
+
+def test_a_pair_set_that_was_built_meanwhile_loses_the_item_too(gone):
+    folder = gone.home / "pair_sets" / "0123456789abcdef"
+    folder.mkdir(parents=True)
+    for name in ("items.parquet", "pairs.parquet"):
+        pq.write_table(pa.table({"item_id": ["clip_001", "clip_002"]}), folder / name)
+    (gone.home / "rewards of clip_001.csv").write_text("1.0")
+    remains = forget(gone.store, "clip_001", patience=0).remains
+    assert list(folder.iterdir()) == []
+    assert f"{gone.home / 'rewards of clip_001.csv'} still names it: look at it" in remains
